@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Buffer owns bytes on one device. It is the only thing that allocates.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "core/base/tensor.h"
+
+namespace funnel {
+
+// Every piece of memory handed out starts on such a boundary.
+inline constexpr int64_t kAlignment = 256;
+
+constexpr int64_t align_up(int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+class Buffer {
+ public:
+  Buffer() = default;
+  // Uninitialised bytes. Throws Error with the sizes when the memory is not there.
+  Buffer(Device device, int64_t bytes);
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    Buffer moved(std::move(other));
+    swap(moved);
+    return *this;
+  }
+  ~Buffer();
+
+  char* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+
+  // The first elements of the buffer as a tensor.
+  Tensor tensor(Shape shape, DType dtype) const;
+
+  // How many buffers this process has allocated so far; a test asserts that steps add none.
+  static int64_t allocations();
+
+ private:
+  void swap(Buffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(device_, other.device_);
+  }
+
+  char* data_ = nullptr;
+  int64_t bytes_ = 0;
+  Device device_ = Device::cpu;
+};
+
+}  // namespace funnel

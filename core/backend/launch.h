@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// How op bodies run: `for_each` over independent elements, `for_each_row` with a team that
+// cooperates on a row. An op body is a functor written once, as C++ for the CPU and for CUDA.
+// Included only by core/ops/*.cc.
+//
+// A row functor is called as f(row, team) by every member of the team. A team offers
+//     each(n, g)   g(i) once for every i in [0, n), spread over the members; members are in step
+//     after sum(n, g)    the sum of g(i), in an order that depends on n only, known to every member
+//     max(n, g)    the largest g(i); n >= 1
+//     leader()     true on one member
+//
+// The serial team is a plain loop that the compiler vectorises. With FUNNEL_THREAD_TEAMS (the
+// tsan preset) rows are worked on by four real threads, so that a missing leader() or a read before
+// its reduction is a data race that ThreadSanitizer names.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "core/backend/context.h"
+#include "core/base/host_device.h"
+
+#ifdef FUNNEL_THREAD_TEAMS
+#include "core/backend/cpu/thread_team.h"
+#endif
+
+namespace funnel {
+
+class SerialTeam {
+ public:
+  template <class F>
+  void each(int64_t n, F f) const {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) f(i);
+  }
+
+  template <class F>
+  auto sum(int64_t n, F f) const {
+    using A = std::remove_cvref_t<decltype(f(int64_t{0}))>;
+    A total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < n; ++i) total += f(i);
+    return total;
+  }
+
+  template <class F>
+  auto max(int64_t n, F f) const {
+    using A = std::remove_cvref_t<decltype(f(int64_t{0}))>;
+    A best = -std::numeric_limits<A>::infinity();
+#pragma omp simd reduction(max : best)
+    for (int64_t i = 0; i < n; ++i) {
+      const A value = f(i);
+      best = value > best ? value : best;
+    }
+    return best;
+  }
+
+  bool leader() const {
+    return true;
+  }
+};
+
+// f(i) for every i in [0, n), in any order.
+template <class F>
+void for_each(Context&, int64_t n, const F& f) {
+#ifdef FUNNEL_THREAD_TEAMS
+  run_thread_team([&](const ThreadTeam& team) { team.each(n, f); });
+#else
+  SerialTeam().each(n, f);
+#endif
+}
+
+// f(row, team) for every row in [0, rows), in any order.
+template <class F>
+void for_each_row(Context&, int64_t rows, const F& f) {
+#ifdef FUNNEL_THREAD_TEAMS
+  run_thread_team([&](const ThreadTeam& team) {
+    for (int64_t row = 0; row < rows; ++row) f(row, team);
+  });
+#else
+  for (int64_t row = 0; row < rows; ++row) f(row, SerialTeam());
+#endif
+}
+
+}  // namespace funnel

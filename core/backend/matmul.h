@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one matrix product of the engine: strided, batched, with bias and accumulation.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/backend/context.h"
+#include "core/base/types.h"
+
+namespace funnel {
+
+//     C[i] = op(A[i]) op(B[i]) + bias            (accumulate = false: C is overwritten)
+//     C[i] = op(A[i]) op(B[i]) + bias + C[i]     (accumulate = true)
+// for i in [0, batch), where op(A) is [m, k], op(B) is [k, n] and C is [m, n]. Matrices are
+// row-major; `lda` is the distance between stored rows of A (A is stored [k, m] when transposed),
+// `stride_a` the distance between A[i] and A[i + 1], both in elements. C must not overlap A or B.
+struct Matmul {
+  DType dtype = DType::f32;  // f32 or f64, of all operands
+  int64_t m = 0, n = 0, k = 0;
+  const void* a = nullptr;
+  int64_t lda = 0;
+  bool transpose_a = false;
+  const void* b = nullptr;
+  int64_t ldb = 0;
+  bool transpose_b = false;
+  void* c = nullptr;
+  int64_t ldc = 0;
+  const void* bias = nullptr;  // [n] or null
+  bool accumulate = false;
+  int64_t batch = 1;
+  int64_t stride_a = 0, stride_b = 0, stride_c = 0;
+};
+
+void matmul(Context& context, const Matmul& args);
+
+// Plain loops in a fixed order; the oracle of the tuned path, and its stand-in for f64.
+void matmul_reference(const Matmul& args);
+
+// A backend's cache of prepared products.
+class MatmulPrimitives {
+ public:
+  virtual ~MatmulPrimitives() = default;
+  virtual void run(const Matmul& args) = 0;
+  virtual std::string name() const = 0;  // for the log: which library, which instruction set
+};
+std::unique_ptr<MatmulPrimitives> make_matmul_primitives(Device device);
+
+}  // namespace funnel

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Element math for op bodies, on host and device. exp and tanh on float are polynomials written
+// so that a compiler vectorises a loop over them, and so that a value never depends on its position
+// in the loop (a library's vector and scalar versions differ in their last bits).
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "core/base/host_device.h"
+
+namespace funnel::math {
+
+FUNNEL_HD inline float sqrt(float x) {
+  return ::sqrtf(x);
+}
+FUNNEL_HD inline double sqrt(double x) {
+  return ::sqrt(x);
+}
+FUNNEL_HD inline double exp(double x) {
+  return ::exp(x);
+}
+FUNNEL_HD inline float log(float x) {
+  return ::logf(x);
+}
+FUNNEL_HD inline double log(double x) {
+  return ::log(x);
+}
+FUNNEL_HD inline double tanh(double x) {
+  return ::tanh(x);
+}
+
+// e^x to about 1.5 ulp. Below -87.3 the result is 0 (no subnormals), above 88.7 infinity, NaN
+// stays NaN. Cody-Waite reduction x = n ln 2 + r, then a degree-6 minimax polynomial for e^r.
+FUNNEL_HD inline float exp(float x) {
+  const float clamped = x > 88.72283f ? 88.72283f : (x < -87.33654f ? -87.33654f : x);
+  const float shifted =
+      clamped * 1.44269504f + 12582912.0f;  // rounds to an integer in the low bits
+  const float n = shifted - 12582912.0f;
+  const float r = (clamped - n * 0.693145752f) - n * 1.42860677e-6f;
+  float p = 1.37805939e-3f;
+  p = p * r + 8.37312452e-3f;
+  p = p * r + 4.16695364e-2f;
+  p = p * r + 1.66664720e-1f;
+  p = p * r + 4.99999851e-1f;
+  p = (p * r) * r + r + 1.0f;
+  // 2^n in two factors, because n = 128 alone would overflow the exponent field.
+  const int32_t bits = std::bit_cast<int32_t>(shifted) - 0x4b400000;
+  const int32_t half = bits >> 1;
+  const float scale0 = std::bit_cast<float>((half + 127) << 23);
+  const float scale1 = std::bit_cast<float>((bits - half + 127) << 23);
+  const float y = p * scale0 * scale1;
+  const float low = x < -87.33654f ? 0.0f : y;
+  const float high = x > 88.72283f ? HUGE_VALF : low;
+  return x != x ? x : high;
+}
+
+// tanh(x) to about 2 ulp: an odd polynomial below 0.625, (1 - e) / (1 + e) with e = e^(-2|x|)
+// above.
+FUNNEL_HD inline float tanh(float x) {
+  const float a = x < 0 ? -x : x;
+  const float e = exp(-2.0f * a);
+  const float far = (1.0f - e) / (1.0f + e);
+  const float s = a * a;
+  float p = -5.70498872745e-3f;
+  p = p * s + 2.06390887954e-2f;
+  p = p * s - 5.37397155531e-2f;
+  p = p * s + 1.33314422036e-1f;
+  p = p * s - 3.33332819422e-1f;
+  const float near = p * s * a + a;
+  const float y = a < 0.625f ? near : far;
+  return x < 0 ? -y : y;
+}
+
+// sqrt(2 / pi) and the cubic coefficient of the tanh form of GELU (reference-wide: "gelu_new").
+inline constexpr double kGeluScale = 0.79788456080286535588;
+inline constexpr double kGeluCubic = 0.044715;
+
+// gelu(x) = x/2 (1 + tanh(c (x + a x^3)))
+template <class T>
+FUNNEL_HD T gelu(T x) {
+  const T inner = T(kGeluScale) * (x + T(kGeluCubic) * x * x * x);
+  return T(0.5) * x * (T(1) + tanh(inner));
+}
+
+// d gelu / dx
+template <class T>
+FUNNEL_HD T gelu_gradient(T x) {
+  const T t = tanh(T(kGeluScale) * (x + T(kGeluCubic) * x * x * x));
+  const T dinner = T(kGeluScale) * (T(1) + T(3 * kGeluCubic) * x * x);
+  return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * dinner;
+}
+
+// log(1 + e^-|z|), the stable part of the binary cross-entropy.
+template <class T>
+FUNNEL_HD T log1p_exp_minus_abs(T z) {
+  const T a = z < 0 ? -z : z;
+  return log(T(1) + exp(-a));
+}
+
+template <class T>
+FUNNEL_HD T sigmoid(T z) {
+  const T e = exp(z < 0 ? z : -z);
+  return z < 0 ? e / (T(1) + e) : T(1) / (T(1) + e);
+}
+
+}  // namespace funnel::math

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a tensor's elements are and where they live.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "core/base/error.h"
+
+namespace funnel {
+
+enum class Device : uint8_t { cpu, cuda };
+
+// f32 is the working type; f64 serves gradient checks; i32 holds token ids and indices; u8 holds
+// segments and flags.
+enum class DType : uint8_t { f32, f64, i32, u8 };
+
+constexpr int64_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+    case DType::i32:
+      return 4;
+    case DType::f64:
+      return 8;
+    case DType::u8:
+      return 1;
+  }
+  return 0;
+}
+
+constexpr const char* name_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+    case DType::i32:
+      return "i32";
+    case DType::u8:
+      return "u8";
+  }
+  return "?";
+}
+
+template <class T>
+constexpr DType dtype_of() {
+  using U = std::remove_cv_t<T>;
+  if constexpr (std::is_same_v<U, float>) return DType::f32;
+  if constexpr (std::is_same_v<U, double>) return DType::f64;
+  if constexpr (std::is_same_v<U, int32_t>) return DType::i32;
+  if constexpr (std::is_same_v<U, uint8_t>) return DType::u8;
+}
+
+// Calls f with a value of the C++ type of a floating dtype: f(float{}) or f(double{}).
+template <class F>
+decltype(auto) with_float_type(DType dtype, F&& f) {
+  FUNNEL_CHECK(dtype == DType::f32 || dtype == DType::f64, "expected a floating dtype, found ",
+               name_of(dtype));
+  return dtype == DType::f32 ? f(float{}) : f(double{});
+}
+
+}  // namespace funnel
