@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations on independent elements. Shapes and dtypes of all operands agree; f32 or f64.
+#pragma once
+
+#include "core/backend/context.h"
+#include "core/base/tensor.h"
+#include "core/ops/dropout.h"
+
+namespace funnel {
+
+// y = a + b; y is overwritten and may be a or b.
+void add(Context& context, ConstTensor a, ConstTensor b, Tensor y);
+
+// y = x * factor; y is overwritten and may be x.
+void scale(Context& context, ConstTensor x, double factor, Tensor y);
+
+// y = dropout(gelu(x)), the tanh form; y is overwritten and must not be x (backward needs x).
+void gelu_forward(Context& context, const Dropout& dropout, ConstTensor x, Tensor y);
+
+// dx = dy * dropout' * gelu'(x); dx is overwritten and may be dy.
+void gelu_backward(Context& context, const Dropout& dropout, ConstTensor x, ConstTensor dy,
+                   Tensor dx);
+
+// Converts between f32 and f64; y is overwritten.
+void cast(Context& context, ConstTensor x, Tensor y);
+
+}  // namespace funnel

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows picked by index, and the transpose: rows added where they came from. Indices are i32.
+#pragma once
+
+#include "core/backend/context.h"
+#include "core/base/tensor.h"
+
+namespace funnel {
+
+// y [n, cols] = table [rows, cols] at indices [n]; y is overwritten. An index outside the table
+// throws
+// ("embedding: index 31 of row 4 leaves a table of 30 rows").
+void gather_rows(Context& context, ConstTensor table, ConstTensor indices, Tensor y);
+
+// dtable [rows, cols] += dy [n, cols] at indices [n], accumulated. Rows with one index are added in
+// the order of n (by a stable counting sort), so the result has the same bits on every team.
+void scatter_add_rows(Context& context, ConstTensor dy, ConstTensor indices, Tensor dtable);
+
+// rows [batch * k] i32 = b * seq + positions [batch, k] i32: positions within each example become
+// row numbers of a [batch * seq, width] tensor.
+void flatten_positions(Context& context, ConstTensor positions, int64_t seq, Tensor rows);
+
+}  // namespace funnel

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// ELECTRA's middle: draw a token from the generator at every selected position, put the draws into
+// the text, and say which tokens are original.
+#pragma once
+
+#include "core/backend/context.h"
+#include "core/base/random.h"
+#include "core/base/tensor.h"
+
+namespace funnel {
+
+struct SampleTokens {
+  ConstTensor logits;  // [rows, vocab]
+  // Row r, token v draws word v % 4 of Philox call (first_row + r) * ceil(vocab / 4) + v / 4.
+  RandomStream stream;
+  int64_t first_row = 0;  // index of row 0 in the global batch
+  Tensor samples;         // [rows] i32, overwritten: argmax(logits - log(-log(u + 1e-9) + 1e-9))
+};
+void sample_tokens(Context& context, const SampleTokens& args);
+
+struct ReplaceTokens {
+  ConstTensor input_ids;  // [batch, seq] i32, the original text
+  ConstTensor rows;       // [n] i32, flat positions that are replaced (see flatten_positions)
+  ConstTensor samples;    // [n] i32
+  bool label_one_is_original = true;
+  Tensor replaced_ids;  // [batch, seq] i32, overwritten
+  Tensor labels;        // [batch, seq] u8, overwritten: replaced == original, or its negation
+};
+void replace_tokens(Context& context, const ReplaceTokens& args);
+
+}  // namespace funnel
