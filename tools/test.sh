@@ -5,7 +5,7 @@
 # teams under ThreadSanitizer. The last line is "N passed, N failed"; a build that breaks counts as
 # one failure. The exit code is 0 only when something ran and nothing failed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 passed=0
 failed=0
