@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a row functor drops out: each_with_factor is team.each with the factor of every element at
+// hand. On a serial team the factors come in blocks, which costs a fraction of asking one by one.
+#pragma once
+
+#include "core/backend/launch.h"
+#include "core/ops/dropout.h"
+
+namespace funnel {
+
+// f(i, factor) once for every i in [0, n), where factor = dropout.factor(first + i), or 1 when the
+// dropout is inactive; members are in step after.
+template <class Team, class F>
+FUNNEL_HD void each_with_factor(const Team& team, int64_t n, const Dropout& dropout, int64_t first,
+                                F f) {
+  if (!dropout.active()) {
+    team.each(n, [=](int64_t i) { f(i, 1.0f); });
+  } else if constexpr (std::is_same_v<Team, SerialTeam>) {
+    constexpr int64_t kBlock = 512;
+    float factors[kBlock];
+    for (int64_t begin = 0; begin < n; begin += kBlock) {
+      const int64_t count = begin + kBlock < n ? kBlock : n - begin;
+      fill_dropout_factors(dropout, first + begin, count, factors);
+      const float* factor = factors;
+      team.each(count, [=](int64_t i) { f(begin + i, factor[i]); });
+    }
+  } else {
+    team.each(n, [=](int64_t i) { f(i, dropout.factor(first + i)); });
+  }
+}
+
+// Elements that one row functor call of an elementwise dropout op works on.
+inline constexpr int64_t kDropoutChunk = 4096;
+
+// f(first, count, team) over consecutive chunks of [0, n).
+template <class F>
+struct ChunkRow {
+  F f;
+  int64_t n;
+
+  template <class Team>
+  FUNNEL_HD void operator()(int64_t row, const Team& team) const {
+    const int64_t first = row * kDropoutChunk;
+    f(first, first + kDropoutChunk < n ? kDropoutChunk : n - first, team);
+  }
+};
+
+template <class F>
+void for_each_chunk(Context& context, int64_t n, const F& f) {
+  for_each_row(context, (n + kDropoutChunk - 1) / kDropoutChunk, ChunkRow<F>{f, n});
+}
+
+}  // namespace funnel

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/ops/elementwise.h"
+
+#include "core/base/math.h"
+#include "core/ops/dropout_rows.h"
+
+namespace funnel {
+namespace {
+
+template <class T>
+struct Add {
+  const T* a;
+  const T* b;
+  T* y;
+  FUNNEL_HD void operator()(int64_t i) const { y[i] = a[i] + b[i]; }
+};
+
+template <class T>
+struct Scale {
+  const T* x;
+  T factor;
+  T* y;
+  FUNNEL_HD void operator()(int64_t i) const { y[i] = x[i] * factor; }
+};
+
+template <class From, class To>
+struct Cast {
+  const From* x;
+  To* y;
+  FUNNEL_HD void operator()(int64_t i) const { y[i] = static_cast<To>(x[i]); }
+};
+
+template <class T>
+struct GeluForward {
+  Dropout dropout;
+  const T* x;
+  T* y;
+
+  template <class Team>
+  FUNNEL_HD void operator()(int64_t first, int64_t count, const Team& team) const {
+    const T* in = x + first;
+    T* out = y + first;
+    each_with_factor(team, count, dropout, first,
+                     [=](int64_t i, float factor) { out[i] = math::gelu(in[i]) * T(factor); });
+  }
+};
+
+template <class T>
+struct GeluBackward {
+  Dropout dropout;
+  const T* x;
+  const T* dy;
+  T* dx;
+
+  template <class Team>
+  FUNNEL_HD void operator()(int64_t first, int64_t count, const Team& team) const {
+    const T* in = x + first;
+    const T* dout = dy + first;
+    T* din = dx + first;
+    each_with_factor(team, count, dropout, first, [=](int64_t i, float factor) {
+      din[i] = dout[i] * T(factor) * math::gelu_gradient(in[i]);
+    });
+  }
+};
+
+}  // namespace
+
+void add(Context& context, ConstTensor a, ConstTensor b, Tensor y) {
+  check_shape("add: b", b, a.shape());
+  check_shape("add: y", y, a.shape());
+  with_float_type(a.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for_each(context, a.elements(), Add<T>{a.as<T>(), b.as<T>(), y.as<T>()});
+  });
+}
+
+void scale(Context& context, ConstTensor x, double factor, Tensor y) {
+  check_shape("scale: y", y, x.shape());
+  with_float_type(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for_each(context, x.elements(), Scale<T>{x.as<T>(), static_cast<T>(factor), y.as<T>()});
+  });
+}
+
+void gelu_forward(Context& context, const Dropout& dropout, ConstTensor x, Tensor y) {
+  check_shape("gelu_forward: y", y, x.shape());
+  FUNNEL_CHECK(x.elements() == 0 || x.data() != y.data(), "gelu_forward: y must not be x");
+  with_float_type(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for_each_chunk(context, x.elements(), GeluForward<T>{dropout, x.as<T>(), y.as<T>()});
+  });
+}
+
+void gelu_backward(Context& context, const Dropout& dropout, ConstTensor x, ConstTensor dy,
+                   Tensor dx) {
+  check_shape("gelu_backward: dy", dy, x.shape());
+  check_shape("gelu_backward: dx", dx, x.shape());
+  with_float_type(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for_each_chunk(context, x.elements(),
+                   GeluBackward<T>{dropout, x.as<T>(), dy.as<T>(), dx.as<T>()});
+  });
+}
+
+void cast(Context& context, ConstTensor x, Tensor y) {
+  check_shape("cast: y", y, x.shape());
+  with_float_type(x.dtype(), [&](auto from) {
+    with_float_type(y.dtype(), [&](auto to) {
+      using From = decltype(from);
+      using To = decltype(to);
+      for_each(context, x.elements(), Cast<From, To>{x.as<From>(), y.as<To>()});
+    });
+  });
+}
+
+}  // namespace funnel
