@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bin=build/cpu/bin
+bin=build/quickstart/bin
 text=quickstart/text
 data=quickstart/data
 run=quickstart/run
@@ -18,8 +18,8 @@ say "1/5 packages"
 tools/install_deps.sh
 
 say "2/5 build"
-cmake --preset cpu -DFUNNEL_TESTS=OFF >/dev/null
-cmake --build --preset cpu
+cmake --preset cpu -B build/quickstart -DFUNNEL_TESTS=OFF >/dev/null
+cmake --build build/quickstart
 
 say "3/5 text: the debian-prose collection"
 tools/corpus/fetch_debian_prose.sh "$text"

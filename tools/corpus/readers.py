@@ -104,7 +104,7 @@ def sword_blocks(folder):
 def read_sword(folder):
     """A SWORD commentary in OSIS markup: a document is a chapter."""
     for block in sword_blocks(folder):
-        for chapter in re.split(r"<chapter [^>]*sID=", block):
+        for chapter in re.split(r"(?=<chapter [^>]*sID=)", block):
             document = []
             for part in re.split(r"<(?:br|p|div|title|/title|lb|table|row|/table)\b[^>]*>|\0", chapter):
                 text = html.unescape(re.sub(r"<[^>]*>", "", part))
