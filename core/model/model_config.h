@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a model is: plain numbers, filled by launch/config from the text format, documented field by
-// field in configs/schema.proto. Defaults are those of laiguokun/Funnel-Transformer's TensorFlow code for
-// the released models.
+// field in configs/schema.proto. Defaults are those of laiguokun/Funnel-Transformer's TensorFlow
+// code for the released models.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ enum class PositionDropout {
   by_distance,  // one mask over distances, gathered by all blocks; the decoder draws its own
 };
 
-// A run of layers: `layers` parameter layers, each applied `repeats` times in a row (3x2 runs A A B B C C).
+// A run of layers: `layers` parameter layers, each applied `repeats` times in a row (3x2 runs A A B
+// B C C).
 struct BlockConfig {
   int64_t layers = 1;
   int64_t repeats = 1;
@@ -76,6 +77,12 @@ FunnelConfig generator_config(const PretrainConfig& config);
 // Throws an input error naming the field, what was expected and what was found.
 void validate(const FunnelConfig& config);
 void validate(const PretrainConfig& config);
+
+// Positions in each block for an input of `seq` positions: 512, 256, 128.
+std::vector<int64_t> block_lengths(const FunnelConfig& config, int64_t seq);
+
+// "4" or "3x2", as in the text format.
+std::string block_text(const BlockConfig& block);
 
 // "B6-3x2-3x2H768" or "L12H768".
 std::string layout_name(const FunnelConfig& config);
