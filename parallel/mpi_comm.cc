@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "parallel/mpi_comm.h"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <exception>
+#include <limits>
+
+#include "core/base/error.h"
+#include "parallel/mpi_call.h"
+
+namespace funnel {
+namespace {
+
+using detail::check_mpi;
+
+// MPI counts in int; longer messages go in several calls.
+constexpr int64_t kMaxBytes = 1 << 24;
+
+void check_host(const char* call, ConstTensor tensor) {
+  FUNNEL_CHECK(tensor.device() == Device::cpu, call, ": expected a tensor on the CPU");
+}
+
+int piece(int64_t bytes, int64_t at) {
+  return static_cast<int>(std::clamp<int64_t>(bytes - at, 0, kMaxBytes));
+}
+
+}  // namespace
+
+struct MpiComm::Handle {
+  MPI_Comm comm = MPI_COMM_NULL;
+  int exceptions_at_start = std::uncaught_exceptions();
+  // Freeing is collective, so it is left out while an exception unwinds only this rank.
+  ~Handle() {
+    if (std::uncaught_exceptions() == exceptions_at_start) MPI_Comm_free(&comm);
+  }
+};
+
+MpiComm::MpiComm(const World& world)
+    : Comm(world.rank(), world.size()), handle_(std::make_unique<Handle>()) {
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &handle_->comm), "MPI_Comm_dup");
+  check_mpi(MPI_Comm_set_errhandler(handle_->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+}
+
+MpiComm::~MpiComm() = default;
+
+void MpiComm::barrier() {
+  check_mpi(MPI_Barrier(handle_->comm), "MPI_Barrier");
+}
+
+void MpiComm::broadcast(Tensor tensor, int root) {
+  check_host("broadcast", tensor);
+  FUNNEL_CHECK(root >= 0 && root < size(), "broadcast: no rank ", root, " of ", size());
+  for (int64_t at = 0; at < tensor.bytes(); at += kMaxBytes) {
+    check_mpi(MPI_Bcast(static_cast<char*>(tensor.data()) + at, piece(tensor.bytes(), at), MPI_BYTE,
+                        root, handle_->comm),
+              "MPI_Bcast");
+  }
+}
+
+void MpiComm::all_gather(ConstTensor mine, Tensor all) {
+  check_host("all_gather", all);
+  FUNNEL_CHECK(mine.bytes() * size() == all.bytes(), "all_gather: expected ", mine.bytes(), " * ",
+               size(), " bytes in all, found ", all.bytes());
+  FUNNEL_CHECK(mine.bytes() <= kMaxBytes, "all_gather: expected at most ", kMaxBytes,
+               " bytes, found ", mine.bytes());
+  const int bytes = static_cast<int>(mine.bytes());
+  check_mpi(MPI_Allgather(mine.data(), bytes, MPI_BYTE, all.data(), bytes, MPI_BYTE, handle_->comm),
+            "MPI_Allgather");
+}
+
+void MpiComm::exchange(int peer, ConstTensor send, Tensor receive) {
+  check_host("exchange", send);
+  FUNNEL_CHECK(peer >= 0 && peer < size() && peer != rank(), "exchange: rank ", rank(),
+               " has no peer ", peer, " among ", size());
+  const int64_t longest = std::max(send.bytes(), receive.bytes());
+  for (int64_t at = 0; at < longest; at += kMaxBytes) {
+    const int out = piece(send.bytes(), at);
+    const int in = piece(receive.bytes(), at);
+    MPI_Status status;
+    check_mpi(
+        MPI_Sendrecv(static_cast<const char*>(send.data()) + (out > 0 ? at : 0), out, MPI_BYTE,
+                     peer, 0, static_cast<char*>(receive.data()) + (in > 0 ? at : 0), in, MPI_BYTE,
+                     peer, 0, handle_->comm, &status),
+        "MPI_Sendrecv");
+    int arrived = 0;
+    check_mpi(MPI_Get_count(&status, MPI_BYTE, &arrived), "MPI_Get_count");
+    FUNNEL_CHECK(arrived == in, "exchange: rank ", rank(), " expected ", in, " bytes from rank ",
+                 peer, ", found ", arrived);
+  }
+}
+
+}  // namespace funnel
