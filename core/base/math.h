@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Element math for op bodies, on host and device. exp and tanh on float are polynomials written
-// so that a compiler vectorises a loop over them, and so that a value never depends on its position
-// in the loop (a library's vector and scalar versions differ in their last bits).
+// Element math for op bodies, on host and device. exp, log and tanh on float are polynomials
+// written so that a compiler vectorises a loop over them, and so that a value never depends on its
+// position in the loop (a library's vector and scalar versions differ in their last bits).
 #pragma once
 
 #include <bit>
@@ -20,9 +20,6 @@ FUNNEL_HD inline double sqrt(double x) {
 }
 FUNNEL_HD inline double exp(double x) {
   return ::exp(x);
-}
-FUNNEL_HD inline float log(float x) {
-  return ::logf(x);
 }
 FUNNEL_HD inline double log(double x) {
   return ::log(x);
@@ -54,6 +51,31 @@ FUNNEL_HD inline float exp(float x) {
   const float low = x < -87.33654f ? 0.0f : y;
   const float high = x > 88.72283f ? HUGE_VALF : low;
   return x != x ? x : high;
+}
+
+// ln(x) to about 1 ulp: -infinity at 0, NaN below, infinity at infinity. With x = 2^n (1 + f) and
+// 1 + f in [sqrt(1/2), sqrt(2)): n ln 2 + f - f^2/2 + f^3 p(f), p of degree 8.
+FUNNEL_HD inline float log(float x) {
+  const bool subnormal = x < 0x1p-126f;
+  const int32_t bits = std::bit_cast<int32_t>(subnormal ? x * 0x1p23f : x);
+  // Subtracting sqrt(1/2)'s bits moves the border between exponents there.
+  const int32_t above = bits - 0x3f3504f3;
+  const float n = static_cast<float>((above >> 23) - (subnormal ? 23 : 0));
+  const float f = std::bit_cast<float>((above & 0x007fffff) + 0x3f3504f3) - 1.0f;
+  float p = 6.746640801e-2f;
+  p = p * f - 1.167565212e-1f;
+  p = p * f + 1.188816205e-1f;
+  p = p * f - 1.240558922e-1f;
+  p = p * f + 1.421955228e-1f;
+  p = p * f - 1.666799635e-1f;
+  p = p * f + 2.000211924e-1f;
+  p = p * f - 2.500000894e-1f;
+  p = p * f + 3.333331347e-1f;
+  const float s = f * f;
+  const float y = n * 0.693145752f + (f + (n * 1.42860677e-6f + (p * f * s - 0.5f * s)));
+  const float positive = x > 3.40282347e38f ? HUGE_VALF : y;
+  const float other = x == 0.0f ? -HUGE_VALF : std::bit_cast<float>(0x7fc00000);
+  return x > 0.0f ? positive : other;
 }
 
 // tanh(x) to about 2 ulp: an odd polynomial below 0.625, (1 - e) / (1 + e) with e = e^(-2|x|)
@@ -95,8 +117,9 @@ FUNNEL_HD T gelu_gradient(T x) {
 // log(1 + e^-|z|), the stable part of the binary cross-entropy.
 template <class T>
 FUNNEL_HD T log1p_exp_minus_abs(T z) {
-  const T a = z < 0 ? -z : z;
-  return log(T(1) + exp(-a));
+  const T e = exp(z < 0 ? z : -z);
+  const T w = T(1) + e;
+  return log(w) + (e - (w - T(1))) / w;  // the second term is what rounding 1 + e has lost
 }
 
 template <class T>

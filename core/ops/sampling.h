@@ -14,14 +14,16 @@ struct SampleTokens {
   // Row r, token v draws word v % 4 of Philox call (first_row + r) * ceil(vocab / 4) + v / 4.
   RandomStream stream;
   int64_t first_row = 0;  // index of row 0 in the global batch
-  Tensor samples;         // [rows] i32, overwritten: argmax(logits - log(-log(u + 1e-9) + 1e-9))
+  // [rows] i32, overwritten: argmax(logits - log(-log(u + 1e-9) + 1e-9)), computed in f32 also for
+  // f64 logits; the smallest of equals. A NaN is drawn only from a row of nothing else.
+  Tensor samples;
 };
 void sample_tokens(Context& context, const SampleTokens& args);
 
 struct ReplaceTokens {
   ConstTensor input_ids;  // [batch, seq] i32, the original text
-  ConstTensor rows;       // [n] i32, flat positions that are replaced (see flatten_positions)
-  ConstTensor samples;    // [n] i32
+  ConstTensor rows;  // [n] i32, distinct flat positions that are replaced (see flatten_positions)
+  ConstTensor samples;  // [n] i32
   bool label_one_is_original = true;
   Tensor replaced_ids;  // [batch, seq] i32, overwritten
   Tensor labels;        // [batch, seq] u8, overwritten: replaced == original, or its negation

@@ -21,6 +21,11 @@ struct Upsample {
     if (!separate_cls) return t / stride;
     return t == 0 ? 0 : 1 + (t - 1) / stride;
   }
+  // The first position that repeats vector i; its copies end where those of i + 1 begin.
+  FUNNEL_HD int64_t first_copy(int64_t i) const {
+    if (!separate_cls) return i * stride;
+    return i == 0 ? 0 : 1 + (i - 1) * stride;
+  }
 };
 
 // y [batch, seq, width] = residual [batch, seq, width] + repeated pooled [batch, pooled, width];

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/ops/cross_entropy.h"
+
+#include "core/backend/launch.h"
+#include "core/base/math.h"
+
+namespace funnel {
+namespace {
+
+template <class T>
+struct CrossEntropyForwardRow {
+  const T* logits;
+  const int32_t* targets;
+  int64_t vocab;
+  T* loss;
+  T* logsumexp;
+  uint8_t* correct;
+
+  template <class Team>
+  FUNNEL_HD void operator()(int64_t row, const Team& team) const {
+    const T* z = logits + row * vocab;
+    const T largest = team.max(vocab, [=](int64_t v) { return z[v]; });
+    const T sum = team.sum(vocab, [=](int64_t v) { return math::exp(z[v] - largest); });
+    if (!team.leader()) return;
+    const T normaliser = largest + math::log(sum);
+    const T target = z[targets[row]];
+    logsumexp[row] = normaliser;
+    loss[row] = normaliser - target;
+    correct[row] = largest <= target;
+  }
+};
+
+template <class T>
+struct CrossEntropyBackwardRow {
+  T* logits;
+  const int32_t* targets;
+  const T* logsumexp;
+  int64_t vocab;
+  T factor;
+
+  template <class Team>
+  FUNNEL_HD void operator()(int64_t row, const Team& team) const {
+    T* z = logits + row * vocab;
+    const T normaliser = logsumexp[row];
+    const T scale = factor;
+    team.each(vocab, [=](int64_t v) { z[v] = scale * math::exp(z[v] - normaliser); });
+    if (team.leader()) z[targets[row]] -= scale;
+  }
+};
+
+template <class T>
+struct BinaryCrossEntropyForwardElement {
+  const T* logits;
+  const uint8_t* labels;
+  const uint8_t* hidden;
+  T* loss;
+  uint8_t* correct;
+
+  FUNNEL_HD void operator()(int64_t i) const {
+    const T z = logits[i];
+    const T value = (z > 0 ? z : T(0)) - (labels[i] != 0 ? z : T(0)) + math::log1p_exp_minus_abs(z);
+    loss[i] = hidden[i] != 0 ? T(0) : value;
+    correct[i] = (hidden[i] == 0) & ((z > 0) == (labels[i] != 0));
+  }
+};
+
+template <class T>
+struct BinaryCrossEntropyBackwardElement {
+  const T* logits;
+  const uint8_t* labels;
+  const uint8_t* hidden;
+  T factor;
+  T* dlogits;
+
+  FUNNEL_HD void operator()(int64_t i) const {
+    const T value = factor * (math::sigmoid(logits[i]) - (labels[i] != 0 ? T(1) : T(0)));
+    dlogits[i] = hidden[i] != 0 ? T(0) : value;
+  }
+};
+
+void check_targets(ConstTensor targets, int64_t vocab) {
+  const int32_t* ids = targets.as<int32_t>();
+  for (int64_t row = 0; row < targets.elements(); ++row) {
+    FUNNEL_CHECK(ids[row] >= 0 && ids[row] < vocab, "cross_entropy: target ", ids[row], " of row ",
+                 row, " leaves a vocabulary of ", vocab);
+  }
+}
+
+}  // namespace
+
+void cross_entropy_forward(Context& context, const CrossEntropyForward& args) {
+  const int64_t vocab = args.logits.cols(), rows = args.logits.rows();
+  check_shape("cross_entropy_forward: targets", args.targets, {rows});
+  check_shape("cross_entropy_forward: loss", args.loss, {rows});
+  check_shape("cross_entropy_forward: logsumexp", args.logsumexp, {rows});
+  check_shape("cross_entropy_forward: correct", args.correct, {rows});
+  check_targets(args.targets, vocab);
+  with_float_type(args.logits.dtype(), [&](auto type) {
+    using T = decltype(type);
+    for_each_row(context, rows,
+                 CrossEntropyForwardRow<T>{args.logits.as<T>(), args.targets.as<int32_t>(), vocab,
+                                           args.loss.as<T>(), args.logsumexp.as<T>(),
+                                           args.correct.as<uint8_t>()});
+  });
+}
+
+void cross_entropy_backward(Context& context, const CrossEntropyBackward& args) {
+  const int64_t vocab = args.logits.cols(), rows = args.logits.rows();
+  check_shape("cross_entropy_backward: targets", args.targets, {rows});
+  check_shape("cross_entropy_backward: logsumexp", args.logsumexp, {rows});
+  check_targets(args.targets, vocab);
+  with_float_type(args.logits.dtype(), [&](auto type) {
+    using T = decltype(type);
+    for_each_row(context, rows,
+                 CrossEntropyBackwardRow<T>{args.logits.as<T>(), args.targets.as<int32_t>(),
+                                            args.logsumexp.as<T>(), vocab, T(args.factor)});
+  });
+}
+
+void binary_cross_entropy_forward(Context& context, const BinaryCrossEntropyForward& args) {
+  const int64_t n = args.logits.elements();
+  check_shape("binary_cross_entropy_forward: labels", args.labels, args.logits.shape());
+  check_shape("binary_cross_entropy_forward: hidden", args.hidden, args.logits.shape());
+  check_shape("binary_cross_entropy_forward: loss", args.loss, args.logits.shape());
+  check_shape("binary_cross_entropy_forward: correct", args.correct, args.logits.shape());
+  with_float_type(args.logits.dtype(), [&](auto type) {
+    using T = decltype(type);
+    for_each(context, n,
+             BinaryCrossEntropyForwardElement<T>{args.logits.as<T>(), args.labels.as<uint8_t>(),
+                                                 args.hidden.as<uint8_t>(), args.loss.as<T>(),
+                                                 args.correct.as<uint8_t>()});
+  });
+}
+
+void binary_cross_entropy_backward(Context& context, const BinaryCrossEntropyBackward& args) {
+  const int64_t n = args.logits.elements();
+  check_shape("binary_cross_entropy_backward: labels", args.labels, args.logits.shape());
+  check_shape("binary_cross_entropy_backward: hidden", args.hidden, args.logits.shape());
+  check_shape("binary_cross_entropy_backward: dlogits", args.dlogits, args.logits.shape());
+  with_float_type(args.logits.dtype(), [&](auto type) {
+    using T = decltype(type);
+    for_each(context, n,
+             BinaryCrossEntropyBackwardElement<T>{args.logits.as<T>(), args.labels.as<uint8_t>(),
+                                                  args.hidden.as<uint8_t>(), T(args.factor),
+                                                  args.dlogits.as<T>()});
+  });
+}
+
+}  // namespace funnel
