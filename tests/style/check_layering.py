@@ -15,7 +15,7 @@ ROOMS = {
     "core/ops/": ("core/backend/", "core/base/"),
     "core/layers/": ("core/ops/", "core/base/", *BACKEND_FRONT),
     "core/model/": ("core/layers/", "core/ops/", "core/base/", *BACKEND_FRONT),
-    "core/optim/": ("core/layers/params.h", "core/ops/", "core/base/"),
+    "core/optim/": ("core/layers/params.h", "core/ops/", "core/base/", *BACKEND_FRONT),
     "parallel/": ("core/base/", *BACKEND_FRONT),
     "data/": ("core/backend/buffer.h", "core/base/"),
     "configs/": (),
@@ -29,10 +29,10 @@ THIRD_PARTY = {
     "CUDA": (r"cuda|cublas", [("core/backend/cuda/", ""), ("core/ops/", ".cu")]),
     "NCCL": (r"nccl", [("parallel/nccl_comm", ".cc")]),
     "MPI": (r"mpi\.h$", [("parallel/world.cc", ""), ("parallel/mpi_comm.cc", "")]),
-    "HDF5": (r"hdf5", [("data/h5.cc", "")]),
+    "HDF5": (r"hdf5", [("data/h5", "")]),
     "protobuf": (
         r"google/protobuf/|configs/.*\.pb\.h$",
-        [("launch/config", ".cc"), ("tools/", ".cc")],
+        [("launch/config.cc", ""), ("launch/config_", ""), ("tools/", ".cc")],
     ),
     "spdlog": (r"spdlog/|fmt/", [("core/base/log.cc", "")]),
     "oneDNN": (r"dnnl|oneapi/dnnl", [("core/backend/cpu/", ".cc")]),
@@ -44,6 +44,8 @@ THIRD_PARTY = {
     "nlohmann-json": (r"nlohmann/", [("launch/", ".cc"), ("tools/", ".cc")]),
     "GoogleTest": (r"gtest/|gmock/", []),
 }
+# Headers that show a library to its neighbours, and the only paths that may include them.
+PRIVATE = {"launch/config_": "launch/config", "data/h5_handle.h": "data/h5"}
 PLATFORM = re.compile(
     r"[a-z_0-9]+$|(assert|errno|fcntl|immintrin|math|poll|pthread|sched|signal|stdint|stdio|stdlib"
     r"|string|time|unistd|cpuid)\.h$|sys/\w+\.h$"
@@ -57,6 +59,9 @@ def check_room(path, header):
         yield f"{path}: lies in no room, found {path.split('/')[0]}"
     elif not header.startswith((room, *ROOMS[room])):
         yield f"{path}: {room} may not include {header}"
+    for header_prefix, owner in PRIVATE.items():
+        if header.startswith(header_prefix) and not path.startswith((owner, "tests/")):
+            yield f"{path}: only {owner}* may include {header}"
 
 
 def check_library(path, header):

@@ -22,6 +22,7 @@ class Layering(unittest.TestCase):
             ("core/base/log.cc", "<spdlog/spdlog.h>"),
             ("core/base/random.h", "<Random123/philox.h>"),
             ("launch/config.cc", '"configs/schema.pb.h"'),
+            ("launch/config_text.cc", '"launch/config_text.h"'),
             ("launch/pretrain.cc", "<CLI/CLI.hpp>"),
             ("data/h5.cc", "<hdf5.h>"),
             ("tests/ops/any_test.cc", "<gtest/gtest.h>"),
@@ -41,6 +42,8 @@ class Layering(unittest.TestCase):
             ("data/shard.cc", "core/backend/arena.h"),
             ("core/model/electra.cc", "parallel/comm.h"),
             ("launch/trainer.cc", "tests/support/random.h"),
+            ("launch/trainer.cc", "launch/config_text.h"),
+            ("data/shard.cc", "data/h5_handle.h"),
             ("elsewhere/new.cc", "core/base/error.h"),
         ]:
             self.assertEqual(len(self.problems(path, f'"{header}"', [header])), 1, (path, header))
