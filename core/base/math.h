@@ -28,29 +28,22 @@ FUNNEL_HD inline double tanh(double x) {
   return ::tanh(x);
 }
 
-// e^x to about 1.5 ulp. Below -87.3 the result is 0 (no subnormals), above 88.7 infinity, NaN
-// stays NaN. Cody-Waite reduction x = n ln 2 + r, then a degree-6 minimax polynomial for e^r.
+// e^x to 1 ulp. Below -86.64 the result is 0 (no subnormals), above 88.72 infinity, NaN stays NaN.
+// Cody-Waite reduction x = n ln 2 + r, then a degree-6 minimax polynomial for e^r.
 FUNNEL_HD inline float exp(float x) {
-  const float clamped = x > 88.72283f ? 88.72283f : (x < -87.33654f ? -87.33654f : x);
-  const float shifted =
-      clamped * 1.44269504f + 12582912.0f;  // rounds to an integer in the low bits
-  const float n = shifted - 12582912.0f;
-  const float r = (clamped - n * 0.693145752f) - n * 1.42860677e-6f;
+  // Adding 1.5 * 2^23 + 126 leaves n + 126 in the low bits: the exponent field of 2^(n - 1).
+  const float shifted = x * 1.44269504f + 12583038.0f;
+  const float n = shifted - 12583038.0f;
+  const float r = (x - n * 0.693145752f) - n * 1.42860677e-6f;
   float p = 1.37805939e-3f;
   p = p * r + 8.37312452e-3f;
   p = p * r + 4.16695364e-2f;
   p = p * r + 1.66664720e-1f;
   p = p * r + 4.99999851e-1f;
   p = (p * r) * r + r + 1.0f;
-  // 2^n in two factors, because n = 128 alone would overflow the exponent field.
-  const int32_t bits = std::bit_cast<int32_t>(shifted) - 0x4b400000;
-  const int32_t half = bits >> 1;
-  const float scale0 = std::bit_cast<float>((half + 127) << 23);
-  const float scale1 = std::bit_cast<float>((bits - half + 127) << 23);
-  const float y = p * scale0 * scale1;
-  const float low = x < -87.33654f ? 0.0f : y;
-  const float high = x > 88.72283f ? HUGE_VALF : low;
-  return x != x ? x : high;
+  const float y = (p + p) * std::bit_cast<float>(std::bit_cast<uint32_t>(shifted) << 23);
+  const float high = x > 89.0f ? HUGE_VALF : y;
+  return x < -86.64f ? 0.0f : high;
 }
 
 // ln(x) to about 1 ulp: -infinity at 0, NaN below, infinity at infinity. With x = 2^n (1 + f) and
@@ -99,19 +92,23 @@ FUNNEL_HD inline float tanh(float x) {
 inline constexpr double kGeluScale = 0.79788456080286535588;
 inline constexpr double kGeluCubic = 0.044715;
 
-// gelu(x) = x/2 (1 + tanh(c (x + a x^3)))
+// gelu(x) = x/2 (1 + tanh(u)) = x / (1 + e^(-2u)),   u = c (x + a x^3)
 template <class T>
 FUNNEL_HD T gelu(T x) {
-  const T inner = T(kGeluScale) * (x + T(kGeluCubic) * x * x * x);
-  return T(0.5) * x * (T(1) + tanh(inner));
+  const T e = exp(x * (T(-2 * kGeluScale) + T(-2 * kGeluScale * kGeluCubic) * x * x));
+  return x / (T(1) + e);
 }
 
-// d gelu / dx
+// d gelu / dx = s (1 + x (1 - s) 2u'),   s = 1 / (1 + e^(-2u)),   u' = c (1 + 3 a x^2)
 template <class T>
 FUNNEL_HD T gelu_gradient(T x) {
-  const T t = tanh(T(kGeluScale) * (x + T(kGeluCubic) * x * x * x));
-  const T dinner = T(kGeluScale) * (T(1) + T(3 * kGeluCubic) * x * x);
-  return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * dinner;
+  const T e = exp(x * (T(-2 * kGeluScale) + T(-2 * kGeluScale * kGeluCubic) * x * x));
+  const T s = T(1) / (T(1) + e);
+  const T twice_du = T(2 * kGeluScale) + T(6 * kGeluScale * kGeluCubic) * x * x;
+  const T gradient = s + x * s * (e * s) * twice_du;
+  // Beyond 9 the gradient is 0 or 1 to 26 digits, and its parts overflow.
+  const T high = x > T(9) ? T(1) : gradient;
+  return x < T(-9) ? T(0) : high;
 }
 
 // log(1 + e^-|z|), the stable part of the binary cross-entropy.

@@ -2,8 +2,11 @@
 #include "core/ops/dropout.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 
+#include "core/backend/cpu/philox_batch.h"
 #include "core/ops/dropout_rows.h"
 
 namespace funnel {
@@ -34,35 +37,25 @@ Dropout::Dropout(double rate, RandomStream random_stream, int64_t first_element)
 }
 
 void fill_dropout_factors(const Dropout& dropout, int64_t first, int64_t n, float* factors) {
-  // A batch of Philox calls in lanes of a vector register; then their 16-bit pieces in the order
-  // of the elements they decide.
-  constexpr int64_t kCalls = 16;
-  constexpr int64_t kElements = kCalls * Dropout::kPerCall;
-  uint32_t words[4][kCalls];
+  static_assert(std::endian::native == std::endian::little, "16-bit pieces lie in order");
+  constexpr int64_t kElements = 512;
+  uint32_t words[kElements / 2];
   uint16_t pieces[kElements];
-  const RandomStream stream = dropout.stream;
   const uint32_t threshold = dropout.threshold;
   const float scale = dropout.scale;
 
   const uint64_t begin = dropout.first + static_cast<uint64_t>(first);
   uint64_t call = begin / Dropout::kPerCall;
   int64_t skipped = static_cast<int64_t>(begin % Dropout::kPerCall);
-  for (int64_t done = 0; done < n; call += kCalls) {
-#pragma omp simd
-    for (int64_t i = 0; i < kCalls; ++i) {
-      const RandomBits bits = stream.bits(call + static_cast<uint64_t>(i));
-      for (int w = 0; w < 4; ++w) words[w][i] = bits.word[w];
-    }
-    for (int64_t i = 0; i < kCalls; ++i) {
-      for (int w = 0; w < 4; ++w) {
-        pieces[8 * i + 2 * w] = static_cast<uint16_t>(words[w][i]);
-        pieces[8 * i + 2 * w + 1] = static_cast<uint16_t>(words[w][i] >> 16);
-      }
-    }
+  for (int64_t done = 0; done < n;) {
     const int64_t count = std::min(kElements - skipped, n - done);
+    const int64_t calls = (skipped + count + Dropout::kPerCall - 1) / Dropout::kPerCall;
+    philox_words(dropout.stream, call, calls, words);
+    std::memcpy(pieces, words, static_cast<size_t>(calls) * sizeof(RandomBits));
     const uint16_t* piece = pieces + skipped;
     float* out = factors + done;
     for (int64_t i = 0; i < count; ++i) out[i] = piece[i] >= threshold ? scale : 0.0f;
+    call += static_cast<uint64_t>(calls);
     done += count;
     skipped = 0;
   }

@@ -13,7 +13,7 @@ namespace funnel {
 void gather_rows(Context& context, ConstTensor table, ConstTensor indices, Tensor y);
 
 // dtable [rows, cols] += dy [n, cols] at indices [n], accumulated. Rows with one index are added in
-// the order of n (by a stable counting sort), so the result has the same bits on every team.
+// the order of n, so the result has the same bits on every team. An index outside the table throws.
 void scatter_add_rows(Context& context, ConstTensor dy, ConstTensor indices, Tensor dtable);
 
 // rows [batch * k] i32 = b * seq + positions [batch, k] i32: positions within each example become
