@@ -3,9 +3,9 @@
 
 #include <bit>
 
+#include "core/backend/cpu/philox_batch.h"
 #include "core/backend/launch.h"
 #include "core/base/math.h"
-#include "core/base/random_block.h"
 
 namespace funnel {
 namespace {
@@ -13,6 +13,18 @@ namespace {
 // Tokens that one member of a team draws for at a time.
 constexpr int kCallsPerBlock = 64;
 constexpr int kBlock = 4 * kCallsPerBlock;
+
+// words[4 c + w] = word w of call first + c.
+FUNNEL_HD inline void draw_words(const RandomStream& stream, uint64_t first, uint32_t* words) {
+#ifdef __CUDA_ARCH__
+  for (int c = 0; c < kCallsPerBlock; ++c) {
+    const RandomBits bits = stream.bits(first + c);
+    for (int w = 0; w < 4; ++w) words[4 * c + w] = bits.word[w];
+  }
+#else
+  philox_words(stream, first, kCallsPerBlock, words);
+#endif
+}
 
 // Orders (score, token) pairs by one integer: the larger score first, then the smaller token. Never
 // 0, the identity of the maximum.
@@ -49,8 +61,7 @@ struct SampleTokensRow {
     const int count = left < kBlock ? static_cast<int>(left) : kBlock;
     const uint64_t calls_per_row = static_cast<uint64_t>((vocab + 3) / 4);
     uint32_t words[kBlock];
-    random_words<kCallsPerBlock>(
-        stream, static_cast<uint64_t>(first_row + row) * calls_per_row + begin / 4, words);
+    draw_words(stream, static_cast<uint64_t>(first_row + row) * calls_per_row + begin / 4, words);
 
     const T* z = logits + row * vocab + begin;
     float scores[kBlock];
@@ -101,6 +112,17 @@ struct ReplaceTokenElement {
   }
 };
 
+struct CountLabelElement {
+  const uint8_t* labels;
+  const uint8_t* padded;
+  uint8_t value;
+  uint8_t* counted;
+
+  FUNNEL_HD void operator()(int64_t i) const {
+    counted[i] = labels[i] == value && padded[i] == 0 ? 1 : 0;
+  }
+};
+
 }  // namespace
 
 void sample_tokens(Context& context, const SampleTokens& args) {
@@ -132,6 +154,15 @@ void replace_tokens(Context& context, const ReplaceTokens& args) {
   for_each(context, args.rows.elements(),
            ReplaceTokenElement{input_ids, rows, args.samples.as<int32_t>(), original_label,
                                replaced_ids, labels});
+}
+
+void count_labels(Context& context, ConstTensor labels, ConstTensor padded, uint8_t value,
+                  Tensor counted) {
+  check_shape("count_labels: padded", padded, labels.shape());
+  check_shape("count_labels: counted", counted, labels.shape());
+  for_each(
+      context, labels.elements(),
+      CountLabelElement{labels.as<uint8_t>(), padded.as<uint8_t>(), value, counted.as<uint8_t>()});
 }
 
 }  // namespace funnel

@@ -30,4 +30,8 @@ struct ReplaceTokens {
 };
 void replace_tokens(Context& context, const ReplaceTokens& args);
 
+// counted [n] u8 = 1 where labels [n] u8 equals value and padded [n] u8 is 0; overwritten.
+void count_labels(Context& context, ConstTensor labels, ConstTensor padded, uint8_t value,
+                  Tensor counted);
+
 }  // namespace funnel
