@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layers/feed_forward.h"
+
+#include "core/ops/elementwise.h"
+
+namespace funnel {
+
+FeedForward::FeedForward(Params& params, const std::string& path, const FeedForwardSizes& sizes)
+    : sizes_(sizes),
+      up_(params, path + "/up", sizes.width, sizes.inner, true),
+      down_(params, path + "/down", sizes.inner, sizes.width, true),
+      norm_(params, path + "/norm", sizes.width, sizes.epsilon, sizes.hidden_dropout) {}
+
+Dropout FeedForward::activation_dropout(Step& step, Site site, int64_t rows_per_sample) const {
+  return step.dropout(site / "activation", sizes_.activation_dropout,
+                      rows_per_sample * sizes_.inner);
+}
+
+void FeedForward::forward(Step& step, Site site, ConstTensor x, Tensor y, int64_t rows_per_sample,
+                          Saved& saved) const {
+  saved.pre = step.saved.tensor({x.rows(), sizes_.inner}, x.dtype());
+  Tensor active = step.saved.tensor({x.rows(), sizes_.inner}, x.dtype());
+  Tensor branch = step.saved.tensor({x.rows(), sizes_.width}, x.dtype());
+  up_.forward(step, x, saved.pre, saved.up);
+  gelu_forward(step.context, activation_dropout(step, site, rows_per_sample), saved.pre, active);
+  down_.forward(step, active, branch, saved.down);
+  norm_.forward(step, site, x, branch, y, rows_per_sample, saved.norm);
+}
+
+void FeedForward::backward(Step& step, Site site, const Saved& saved, ConstTensor dy, Tensor dx,
+                           int64_t rows_per_sample) const {
+  Scratch scratch(step.context.scratch());
+  Tensor dbranch = scratch.tensor({dy.rows(), sizes_.width}, dy.dtype());
+  Tensor dactive = scratch.tensor({dy.rows(), sizes_.inner}, dy.dtype());
+  norm_.backward(step, site, saved.norm, dy, dx, dbranch, rows_per_sample);
+  down_.backward(step, saved.down, dbranch, dactive);
+  gelu_backward(step.context, activation_dropout(step, site, rows_per_sample), saved.pre, dactive,
+                dactive);
+  up_.backward(step, saved.up, dactive, dx, /*accumulate_dx=*/true);
+}
+
+}  // namespace funnel

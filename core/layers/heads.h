@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two pretraining heads.
+#pragma once
+
+#include <string>
+
+#include "core/layers/linear.h"
+#include "core/layers/norm.h"
+#include "core/layers/params.h"
+#include "core/layers/step.h"
+
+namespace funnel {
+
+//     logits = norm(gelu(x W + b)) E^T + vocab_bias
+// at selected positions, with E the input embedding table.
+class MlmHead {
+ public:
+  struct Saved {
+    ConstTensor rows;     // [n] i32, which rows of the hidden states were selected
+    Linear::Saved dense;  // [n, width], the selected rows
+    Tensor pre;           // [n, embedding_width], before gelu
+    Norm::Saved norm;     // [n, embedding_width], after gelu
+    Tensor normed;        // [n, embedding_width]
+    Tensor logits;        // [n, vocab]
+  };
+
+  MlmHead(Params& params, const std::string& path, int64_t width, const Param& table,
+          double epsilon);
+
+  // saved.logits from hidden [all rows, width] at rows [n].
+  void forward(Step& step, ConstTensor hidden, ConstTensor rows, Saved& saved) const;
+  // dhidden [all rows, width] is overwritten (zero at rows that were not selected).
+  void backward(Step& step, const Saved& saved, ConstTensor dlogits, Tensor dhidden) const;
+
+ private:
+  const Param& table_;
+  Linear dense_;
+  Norm norm_;
+  Param& vocab_bias_;
+};
+
+//     z = gelu(x W + b) . w + c
+class DiscriminatorHead {
+ public:
+  struct Saved {
+    Linear::Saved dense;  // [rows, width], the caller's
+    Tensor pre;           // [rows, width], before gelu
+    Tensor active;        // [rows, width], after gelu
+    Tensor logits;        // [rows]
+  };
+
+  DiscriminatorHead(Params& params, const std::string& path, int64_t width);
+
+  // saved.logits from x [rows, width].
+  void forward(Step& step, ConstTensor x, Saved& saved) const;
+  // dx [rows, width].
+  void backward(Step& step, const Saved& saved, ConstTensor dlogits, Tensor dx) const;
+
+ private:
+  Linear dense_;
+  Param& weight_;
+  Param& bias_;
+};
+
+}  // namespace funnel

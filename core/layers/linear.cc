@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layers/linear.h"
+
+#include "core/ops/matmul.h"
+
+namespace funnel {
+
+Linear::Linear(Params& params, const std::string& path, int64_t in, int64_t out, bool with_bias)
+    : kernel_(params.add(path + "/kernel", {in, out}, ParamKind::weight)),
+      bias_(with_bias ? &params.add(path + "/bias", {out}, ParamKind::bias) : nullptr) {}
+
+void Linear::forward(Step& step, ConstTensor x, Tensor y, Saved& saved) const {
+  saved.x = x;
+  linear_forward(step.context, x, kernel_.value, bias_ ? bias_->value : Tensor(), y);
+}
+
+void Linear::backward(Step& step, const Saved& saved, ConstTensor dy, Tensor dx,
+                      bool accumulate_dx) const {
+  linear_backward_weight(step.context, saved.x, dy, kernel_.grad, bias_ ? bias_->grad : Tensor());
+  if (dx) linear_backward_input(step.context, dy, kernel_.value, dx, accumulate_dx);
+}
+
+}  // namespace funnel

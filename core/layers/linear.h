@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//     y = x W (+ b),   W [in, out]
+#pragma once
+
+#include <string>
+
+#include "core/layers/params.h"
+#include "core/layers/step.h"
+
+namespace funnel {
+
+class Linear {
+ public:
+  struct Saved {
+    ConstTensor x;  // [rows, in], the caller's
+  };
+
+  // Registers path/kernel and, with a bias, path/bias.
+  Linear(Params& params, const std::string& path, int64_t in, int64_t out, bool with_bias);
+
+  // y [rows, out] from x [rows, in].
+  void forward(Step& step, ConstTensor x, Tensor y, Saved& saved) const;
+  // dx [rows, in] is overwritten, or added to if asked; a null dx is not computed.
+  void backward(Step& step, const Saved& saved, ConstTensor dy, Tensor dx,
+                bool accumulate_dx = false) const;
+
+ private:
+  Param& kernel_;
+  Param* bias_;
+};
+
+}  // namespace funnel

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layers/params.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/layers/initial_values.h"
+
+namespace funnel {
+namespace {
+
+constexpr int64_t kElementAlignment = 64;
+
+void fill_ones(Tensor tensor) {
+  with_float_type(tensor.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    std::fill_n(tensor.as<T>(), tensor.elements(), T(1));
+  });
+}
+
+}  // namespace
+
+Param& Params::add(const std::string& path, Shape shape, ParamKind kind) {
+  FUNNEL_CHECK(!values_, "parameter ", path, " is registered after allocation");
+  for (const Param& param : params_) {
+    FUNNEL_CHECK(param.name != path, "two parameters are named ", path);
+  }
+  params_.push_back({path, shape, kind, flat_elements_, {}, {}});
+  flat_elements_ +=
+      (shape.elements() + kElementAlignment - 1) / kElementAlignment * kElementAlignment;
+  return params_.back();
+}
+
+void Params::allocate(Device device) {
+  FUNNEL_CHECK(!values_, "parameters are allocated twice");
+  const int64_t bytes = flat_elements_ * size_of(dtype_);
+  value_buffer_ = Buffer(device, bytes);
+  grad_buffer_ = Buffer(device, bytes);
+  values_ = value_buffer_.tensor({flat_elements_}, dtype_);
+  grads_ = grad_buffer_.tensor({flat_elements_}, dtype_);
+  std::memset(values_.data(), 0, bytes);
+  std::memset(grads_.data(), 0, bytes);
+  for (Param& param : params_) {
+    param.value = values_.slice(param.offset, param.shape);
+    param.grad = grads_.slice(param.offset, param.shape);
+  }
+}
+
+void Params::initialise(uint64_t seed, double std) {
+  for (const Param& param : params_) {
+    if (param.kind == ParamKind::weight) {
+      fill_truncated_normal(RandomStream(seed, Site("initial values") / param.name, 0), std,
+                            param.value);
+    } else if (param.kind == ParamKind::norm_gain) {
+      fill_ones(param.value);
+    } else {
+      std::memset(param.value.data(), 0, param.value.bytes());
+    }
+  }
+}
+
+const Param& Params::find(const std::string& name) const {
+  for (const Param& param : params_) {
+    if (param.name == name) return param;
+  }
+  throw Error(concat("there is no parameter named ", name));
+}
+
+int64_t Params::count() const {
+  int64_t total = 0;
+  for (const Param& param : params_) total += param.shape.elements();
+  return total;
+}
+
+}  // namespace funnel

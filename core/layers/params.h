@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parameters of a model. Layers register theirs by dotted path while they are built; allocate()
+// then lays all values, and all gradients, into one flat buffer each, in the order of registration.
+// Clipping, the optimizer, reductions and checkpoints work on ranges of those buffers.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "core/backend/buffer.h"
+#include "core/backend/context.h"
+#include "core/base/tensor.h"
+
+namespace funnel {
+
+enum class ParamKind : uint8_t {
+  weight,     // kernels, embeddings, head vectors, and attention's r_w, r_r, r_s: truncated normal
+  bias,       // zeros
+  norm_gain,  // ones
+  norm_bias,  // zeros
+};
+
+struct Param {
+  std::string name;  // "encoder/block_0/layer_1/attention/query/kernel"
+  Shape shape;
+  ParamKind kind;
+  int64_t offset = 0;  // of its first element in the flat buffers
+  Tensor value, grad;  // set by Params::allocate
+
+  // Norms and biases may be left out of weight decay; attention's r_* "biases" are weights.
+  bool decays_always() const { return kind == ParamKind::weight; }
+};
+
+class Params {
+ public:
+  explicit Params(DType dtype) : dtype_(dtype) {}
+  Params(const Params&) = delete;
+  Params& operator=(const Params&) = delete;
+
+  // Registers a parameter; the reference stays valid. Throws if the name is taken.
+  Param& add(const std::string& path, Shape shape, ParamKind kind);
+
+  // Lays out the flat buffers (parameters start on multiples of 64 elements; the gaps stay zero)
+  // and zeroes them. Called once, after every layer is built.
+  void allocate(Device device);
+
+  // Draws every weight from a normal of deviation `std` cut at two deviations, keyed by (seed,
+  // name), the same on every rank; sets biases to zero and gains to one.
+  void initialise(uint64_t seed, double std);
+
+  const std::deque<Param>& all() const { return params_; }
+  // Throws if there is no such parameter.
+  const Param& find(const std::string& name) const;
+
+  DType dtype() const { return dtype_; }
+  int64_t count() const;  // numbers in all parameters, without gaps
+  int64_t flat_elements() const { return flat_elements_; }  // with gaps
+  Tensor values() const { return values_; }                 // [flat_elements]
+  Tensor grads() const { return grads_; }                   // [flat_elements]
+
+ private:
+  DType dtype_;
+  std::deque<Param> params_;
+  int64_t flat_elements_ = 0;
+  Buffer value_buffer_, grad_buffer_;
+  Tensor values_, grads_;
+};
+
+}  // namespace funnel

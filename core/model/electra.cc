@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/model/electra.h"
+
+#include "core/ops/cross_entropy.h"
+#include "core/ops/reduce.h"
+#include "core/ops/sampling.h"
+
+namespace funnel {
+namespace {
+
+const Site kGenerator("generator");
+const Site kSampling("sampling");
+const Site kDiscriminator("discriminator");
+
+}  // namespace
+
+Electra::Electra(Params& params, const PretrainConfig& config)
+    : config_(config),
+      embedding_(params, "embedding", config.model.vocab, config.model.embedding_width,
+                 config.model.layer_norm_epsilon, config.model.hidden_dropout),
+      discriminator_(params, "", config.model),
+      head_(params, "discriminator_head", config.model.width),
+      generator_(params, "generator/", generator_config(config), embedding_) {}
+
+PretrainMetrics Electra::forward(Step& step, const PretrainBatch& batch, Saved& saved) {
+  generator_.forward(step, kGenerator, batch, saved.generator);
+  replace(step, batch, saved);
+  discriminate(step, batch, saved);
+  return measure(step, batch, saved);
+}
+
+// The generator's words at the selected positions; no gradient flows through them.
+void Electra::replace(Step& step, const PretrainBatch& batch, Saved& saved) const {
+  const int64_t n = batch.positions.elements();
+  saved.samples = step.saved.tensor({n}, DType::i32);
+  if (batch.samples) {
+    step.context.copy(batch.samples.reshaped({n}), saved.samples);
+  } else {
+    sample_tokens(step.context, {.logits = saved.generator.head.logits,
+                                 .stream = RandomStream(step.seed, kSampling, step.number),
+                                 .first_row = step.first_sample * batch.predictions(),
+                                 .samples = saved.samples});
+  }
+  saved.replaced_ids = step.saved.tensor(batch.input_ids.shape(), DType::i32);
+  saved.labels = step.saved.tensor(batch.input_ids.shape(), DType::u8);
+  replace_tokens(step.context, {.input_ids = batch.input_ids,
+                                .rows = saved.generator.rows,
+                                .samples = saved.samples,
+                                .label_one_is_original = config_.label_one_is_original,
+                                .replaced_ids = saved.replaced_ids,
+                                .labels = saved.labels});
+}
+
+void Electra::discriminate(Step& step, const PretrainBatch& batch, Saved& saved) {
+  saved.embedded =
+      step.saved.tensor(saved.generator.embedded.shape(), saved.generator.embedded.dtype());
+  embedding_.forward(step, kDiscriminator / "embedding", saved.replaced_ids, saved.embedded,
+                     saved.embedding);
+  discriminator_.forward(step, kDiscriminator,
+                         {batch.batch(), batch.seq(), batch.segments, batch.hidden}, saved.embedded,
+                         saved.discriminator);
+  head_.forward(step, saved.discriminator.output, saved.head);
+}
+
+PretrainMetrics Electra::measure(Step& step, const PretrainBatch& batch, const Saved& saved) const {
+  const int64_t n = batch.input_ids.elements();
+  FUNNEL_CHECK(batch.tokens > 0, "electra: a batch without a single token has no loss");
+  Scratch scratch(step.context.scratch());
+  Tensor losses = scratch.tensor({n}, saved.head.logits.dtype());
+  Tensor correct = scratch.tensor({n}, DType::u8);
+  Tensor totals = scratch.tensor({3}, DType::f64);
+  const ConstTensor padded = batch.padded.reshaped({n}), labels = saved.labels.reshaped({n});
+  binary_cross_entropy_forward(step.context, {.logits = saved.head.logits,
+                                              .labels = labels,
+                                              .hidden = padded,
+                                              .loss = losses,
+                                              .correct = correct});
+  sum_all(step.context, losses, 1.0 / static_cast<double>(batch.tokens), totals.slice(0, {1}));
+  sum_all(step.context, correct, 1.0, totals.slice(1, {1}));
+  Tensor counted = scratch.tensor({n}, DType::u8);
+  count_labels(step.context, labels, padded, config_.label_one_is_original ? 1 : 0, counted);
+  sum_all(step.context, counted, 1.0, totals.slice(2, {1}));
+
+  const double* total = totals.as<double>();
+  return {.loss = saved.generator.loss + config_.discriminator_weight * total[0],
+          .mlm_loss = saved.generator.loss,
+          .mlm_correct = saved.generator.correct,
+          .predictions = static_cast<double>(batch.positions.elements()),
+          .discriminator_loss = total[0],
+          .discriminator_correct = total[1],
+          .original_tokens = total[2],
+          .tokens = static_cast<double>(batch.tokens)};
+}
+
+void Electra::backward(Step& step, const PretrainBatch& batch, Saved& saved) const {
+  {
+    const int64_t n = batch.input_ids.elements();
+    const DType dtype = saved.embedded.dtype();
+    Scratch scratch(step.context.scratch());
+    Tensor dlogits = scratch.tensor({n}, dtype);
+    binary_cross_entropy_backward(
+        step.context, {.logits = saved.head.logits,
+                       .labels = saved.labels.reshaped({n}),
+                       .hidden = batch.padded.reshaped({n}),
+                       .factor = config_.discriminator_weight / static_cast<double>(batch.tokens),
+                       .dlogits = dlogits});
+    Tensor doutput = scratch.tensor(saved.discriminator.output.shape(), dtype);
+    head_.backward(step, saved.head, dlogits, doutput);
+    Tensor dembedded = scratch.tensor(saved.embedded.shape(), dtype);
+    discriminator_.backward(step, kDiscriminator, saved.discriminator, doutput, dembedded);
+    embedding_.backward(step, kDiscriminator / "embedding", saved.embedding, dembedded);
+  }
+  generator_.backward(step, kGenerator, batch, saved.generator);
+}
+
+}  // namespace funnel

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Masked language modelling: predict the original ids at the selected positions. As a model of its
+// own and as ELECTRA's generator.
+#pragma once
+
+#include <string>
+
+#include "core/layers/embedding.h"
+#include "core/layers/heads.h"
+#include "core/model/funnel_network.h"
+#include "core/model/pretrain_batch.h"
+
+namespace funnel {
+
+// A network with an MLM head over an embedding that somebody else owns.
+class MlmNetwork {
+ public:
+  struct Saved {
+    Embedding::Saved embedding;
+    Tensor embedded;  // [batch * seq, embedding_width]
+    FunnelNetwork::Saved network;
+    Tensor rows;  // [batch * predictions] i32, selected rows of the hidden states
+    MlmHead::Saved head;
+    Tensor logsumexp;  // [batch * predictions]
+    double loss = 0;   // mean over all selected positions
+    double correct = 0;
+  };
+
+  MlmNetwork(Params& params, const std::string& prefix, const FunnelConfig& config,
+             const Embedding& embedding);
+
+  // Reads masked_ids, segments, hidden, positions and targets.
+  void forward(Step& step, Site site, const PretrainBatch& batch, Saved& saved);
+  // Accumulates all parameter gradients of the mean loss; saved.head.logits is consumed.
+  void backward(Step& step, Site site, const PretrainBatch& batch, Saved& saved) const;
+
+ private:
+  FunnelConfig config_;
+  const Embedding& embedding_;
+  FunnelNetwork network_;
+  MlmHead head_;
+};
+
+class Mlm {
+ public:
+  struct Saved {
+    MlmNetwork::Saved network;
+  };
+
+  Mlm(Params& params, const PretrainConfig& config);
+
+  PretrainMetrics forward(Step& step, const PretrainBatch& batch, Saved& saved);
+  void backward(Step& step, const PretrainBatch& batch, Saved& saved) const;
+
+ private:
+  Embedding embedding_;
+  MlmNetwork network_;
+};
+
+}  // namespace funnel

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a pretraining step is fed, and what it reports.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/base/tensor.h"
+
+namespace funnel {
+
+struct PretrainBatch {
+  ConstTensor input_ids;   // [batch, seq] i32, the original text
+  ConstTensor masked_ids;  // [batch, seq] i32, with selected positions corrupted
+  ConstTensor segments;    // [batch, seq] u8; null: no segment term
+  ConstTensor hidden;      // [batch, seq] u8, 1 = nobody attends to it; null: none
+  ConstTensor padded;      // [batch, seq] u8, 1 = not a token of the text (no discriminator loss)
+  ConstTensor positions;   // [batch, predictions] i32, the selected positions
+  ConstTensor targets;     // [batch, predictions] i32, their original ids
+  ConstTensor samples;  // [batch, predictions] i32 to replace them with; null: the generator draws
+  int64_t tokens = 0;   // how many are not padded
+
+  int64_t batch() const { return input_ids.shape()[0]; }
+  int64_t seq() const { return input_ids.shape()[1]; }
+  int64_t predictions() const { return positions.shape()[1]; }
+};
+
+// Losses are means; counts are of this micro-batch.
+struct PretrainMetrics {
+  double loss = 0;                   // what is trained on
+  double mlm_loss = 0;               // of the generator, or of the MLM network
+  double mlm_correct = 0;            // selected positions where no logit exceeds the target's
+  double predictions = 0;            // selected positions
+  double discriminator_loss = 0;     // before its weight
+  double discriminator_correct = 0;  // tokens judged right
+  double original_tokens = 0;        // tokens equal to the original
+  double tokens = 0;                 // tokens judged
+
+  static constexpr int kCount = 8;
+  std::array<double, kCount> to_array() const {
+    return {loss,
+            mlm_loss,
+            mlm_correct,
+            predictions,
+            discriminator_loss,
+            discriminator_correct,
+            original_tokens,
+            tokens};
+  }
+  static PretrainMetrics from_array(const std::array<double, kCount>& a) {
+    return {a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]};
+  }
+};
+
+}  // namespace funnel
