@@ -2,6 +2,7 @@
 // f32 products through oneDNN's `matmul` primitive, one prepared primitive per shape: building one
 // costs up to milliseconds, running one 0.2 microseconds over its arithmetic. f64 goes to the
 // reference.
+#include <omp.h>
 #include <dnnl.hpp>
 
 #include <array>
@@ -42,7 +43,8 @@ struct Prepared {
 
 class OneDnnMatmul final : public MatmulPrimitives {
  public:
-  OneDnnMatmul() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
+  // A rank is one thread: oneDNN would otherwise start one for each core on every rank.
+  OneDnnMatmul() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) { omp_set_num_threads(1); }
 
   void run(const Matmul& args) override {
     if (args.dtype != DType::f32 || args.k == 0) return matmul_reference(args);
