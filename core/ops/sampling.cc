@@ -68,8 +68,8 @@ struct SampleTokensRow {
     for (int i = 0; i < count; ++i) scores[i] = static_cast<float>(z[i]);
     for (int i = count; i < kBlock; ++i) scores[i] = -HUGE_VALF;
     for (int i = 0; i < kBlock; ++i) {
-      const float exponential = -math::log(uniform01(words[i]) + 1e-9f);
-      const float score = scores[i] - math::log(exponential + 1e-9f);
+      const float exponential = -math::log_of_normal(uniform01(words[i]) + 1e-9f);
+      const float score = scores[i] - math::log_of_normal(exponential + 1e-9f);
       scores[i] = score == score ? score : -HUGE_VALF;
     }
     float best = -HUGE_VALF;
