@@ -29,6 +29,8 @@ class Electra {
   };
 
   Electra(Params& params, const PretrainConfig& config);
+  Electra(const Electra&) = delete;  // its parts refer to one another
+  Electra& operator=(const Electra&) = delete;
 
   PretrainMetrics forward(Step& step, const PretrainBatch& batch, Saved& saved);
   // Accumulates all parameter gradients of the loss.

@@ -48,6 +48,8 @@ class Mlm {
   };
 
   Mlm(Params& params, const PretrainConfig& config);
+  Mlm(const Mlm&) = delete;  // its parts refer to one another
+  Mlm& operator=(const Mlm&) = delete;
 
   PretrainMetrics forward(Step& step, const PretrainBatch& batch, Saved& saved);
   void backward(Step& step, const PretrainBatch& batch, Saved& saved) const;

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/model/pretrain_task.h"
+
+namespace funnel {
+
+// Models are built in place: their parts refer to one another.
+PretrainTask::AnyModel PretrainTask::make(Params& params, const PretrainConfig& config) {
+  if (config.objective == Objective::mlm) {
+    return AnyModel(std::in_place_type<Running<Mlm>>, params, config);
+  }
+  return AnyModel(std::in_place_type<Running<Electra>>, params, config);
+}
+
+PretrainTask::PretrainTask(Params& params, const PretrainConfig& config)
+    : running_(make(params, config)) {}
+
+PretrainMetrics PretrainTask::forward(Step& step, const PretrainBatch& batch) {
+  return std::visit([&](auto& r) { return r.model.forward(step, batch, r.saved); }, running_);
+}
+
+void PretrainTask::backward(Step& step, const PretrainBatch& batch) {
+  std::visit([&](auto& r) { r.model.backward(step, batch, r.saved); }, running_);
+}
+
+}  // namespace funnel

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The objective chosen by the configuration, as one thing: a model with its parameters and the
+// activations of the pass under way.
+#pragma once
+
+#include <variant>
+
+#include "core/layers/params.h"
+#include "core/layers/step.h"
+#include "core/model/electra.h"
+#include "core/model/mlm.h"
+#include "core/model/model_config.h"
+#include "core/model/pretrain_batch.h"
+
+namespace funnel {
+
+class PretrainTask {
+ public:
+  // Registers the model's parameters; the caller allocates and fills them.
+  PretrainTask(Params& params, const PretrainConfig& config);
+
+  PretrainMetrics forward(Step& step, const PretrainBatch& batch);
+  // Accumulates the gradients of the last forward's loss.
+  void backward(Step& step, const PretrainBatch& batch);
+
+ private:
+  template <class Model>
+  struct Running {
+    Running(Params& params, const PretrainConfig& config) : model(params, config) {}
+    Model model;
+    typename Model::Saved saved;
+  };
+  using AnyModel = std::variant<Running<Mlm>, Running<Electra>>;
+  static AnyModel make(Params& params, const PretrainConfig& config);
+
+  AnyModel running_;
+};
+
+}  // namespace funnel
