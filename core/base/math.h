@@ -46,15 +46,13 @@ FUNNEL_HD inline float exp(float x) {
   return x < -86.64f ? 0.0f : high;
 }
 
-// ln(x) to about 1 ulp: -infinity at 0, NaN below, infinity at infinity. With x = 2^n (1 + f) and
-// 1 + f in [sqrt(1/2), sqrt(2)): n ln 2 + f - f^2/2 + f^3 p(f), p of degree 8.
-FUNNEL_HD inline float log(float x) {
-  const bool subnormal = x < 0x1p-126f;
-  const int32_t bits = std::bit_cast<int32_t>(subnormal ? x * 0x1p23f : x);
+// ln(x) to about 1 ulp for a positive normal number. With x = 2^n (1 + f) and 1 + f in [sqrt(1/2),
+// sqrt(2)): n ln 2 + f - f^2/2 + f^3 p(f), p of degree 8.
+FUNNEL_HD inline float log_of_normal(float x) {
   // Subtracting sqrt(1/2)'s bits moves the border between exponents there.
-  const int32_t above = bits - 0x3f3504f3;
-  const float n = static_cast<float>((above >> 23) - (subnormal ? 23 : 0));
-  const float f = std::bit_cast<float>((above & 0x007fffff) + 0x3f3504f3) - 1.0f;
+  const int32_t bits = std::bit_cast<int32_t>(x) - 0x3f3504f3;
+  const float n = static_cast<float>(bits >> 23);
+  const float f = std::bit_cast<float>((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
   float p = 6.746640801e-2f;
   p = p * f - 1.167565212e-1f;
   p = p * f + 1.188816205e-1f;
@@ -65,7 +63,13 @@ FUNNEL_HD inline float log(float x) {
   p = p * f - 2.500000894e-1f;
   p = p * f + 3.333331347e-1f;
   const float s = f * f;
-  const float y = n * 0.693145752f + (f + (n * 1.42860677e-6f + (p * f * s - 0.5f * s)));
+  return n * 0.693145752f + (f + (n * 1.42860677e-6f + (p * f * s - 0.5f * s)));
+}
+
+// ln(x): -infinity at 0, NaN below, infinity at infinity.
+FUNNEL_HD inline float log(float x) {
+  const bool subnormal = x < 0x1p-126f;
+  const float y = log_of_normal(subnormal ? x * 0x1p23f : x) - (subnormal ? 15.9423847f : 0.0f);
   const float positive = x > 3.40282347e38f ? HUGE_VALF : y;
   const float other = x == 0.0f ? -HUGE_VALF : std::bit_cast<float>(0x7fc00000);
   return x > 0.0f ? positive : other;
