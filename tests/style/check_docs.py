@@ -11,7 +11,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 PATH_CHARACTERS = r"[\w./*{},-]+"
-TARGET = re.compile(r"\bfunnel[-_][a-z0-9_-]+")
+TARGET = re.compile(r"(?<![\w/])funnel[-_][a-z0-9_-]+(?!\.\w)\b")
 MADE_TARGET = re.compile(r"(?:add_executable|add_library)\(\s*([\w-]+)|OUTPUT_NAME\s+\"?([\w-]+)")
 
 
