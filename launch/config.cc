@@ -104,10 +104,15 @@ void validate_train(const TrainConfig& train) {
   check_range("train.max_nonfinite_steps", train.max_nonfinite_steps, 1, kMostSteps);
 }
 
-RunConfig finished(const config::Run& message) {
-  RunConfig config = config_fields::from_message(message);
-  validate(config);
-  return config;
+// The checked structs of a message that came from `source`.
+RunConfig finished(const config::Run& message, const std::string& source) {
+  try {
+    RunConfig config = config_fields::from_message(message);
+    validate(config);
+    return config;
+  } catch (const Error& error) {
+    throw Error(source + ": " + error.what(), error.exit_code());
+  }
 }
 
 }  // namespace
@@ -115,17 +120,22 @@ RunConfig finished(const config::Run& message) {
 RunConfig load_config(std::span<const std::filesystem::path> files,
                       std::span<const std::string> overrides) {
   config::Run message;
-  for (const std::filesystem::path& file : files) config_text::merge_file(file, message);
+  std::string source = files.empty() ? "configuration without a file" : "";
+  for (const std::filesystem::path& file : files) {
+    config_text::merge_file(file, message);
+    source += (source.empty() ? "" : " with ") + file.string();
+  }
   for (const std::string& assignment : overrides) {
     config_text::apply_override(assignment, message);
   }
-  return finished(message);
+  if (!overrides.empty()) source += " with --set";
+  return finished(message, source);
 }
 
 RunConfig parse_config(const std::string& text, const std::string& name) {
   config::Run message;
   config_text::merge_text(text, name, message);
-  return finished(message);
+  return finished(message, name);
 }
 
 void validate(const RunConfig& config) {

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the funnel-inspect program. Oracles: the counts of tests/model/paper_models.h, found in what
+// it prints; its exit codes.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <string>
+
+#include "tests/model/paper_models.h"
+#include "tools/funnel_inspect/table.h"
+
+namespace funnel {
+namespace {
+
+struct Outcome {
+  int exit_code = -1;
+  std::string output;  // of both streams
+};
+
+Outcome inspect(const std::string& arguments) {
+  const std::string command = std::string(FUNNEL_INSPECT) + " " + arguments + " 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return {};
+  Outcome outcome;
+  char piece[4096];
+  for (size_t bytes; (bytes = fread(piece, 1, sizeof(piece), pipe)) > 0;) {
+    outcome.output.append(piece, bytes);
+  }
+  const int status = pclose(pipe);
+  if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
+  return outcome;
+}
+
+std::string config(const std::string& name) {
+  return std::string("--config ") + FUNNEL_CONFIGS_DIR + "/" + name + ".textproto";
+}
+
+// Whether a line starts with the name and has the value as one of its words.
+bool has_line(const std::string& output, const std::string& name, const std::string& value) {
+  for (size_t at = 0; (at = output.find("\n  " + name + "  ", at)) != std::string::npos; ++at) {
+    const std::string line = output.substr(at + 1, output.find('\n', at + 1) - at - 1) + ' ';
+    if (line.find(' ' + value + ' ') != std::string::npos) return true;
+  }
+  return false;
+}
+
+TEST(Inspect, CountsOfEveryPaperModel) {
+  for (const auto& model : testing::paper_models()) {
+    const Outcome outcome = inspect("model " + config("electra-" + model.name));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
+    const std::string& text = outcome.output;
+    EXPECT_EQ(text.rfind(model.name + ", ELECTRA, vocabulary 30,522 (assumed", 0), 0u) << text;
+    EXPECT_TRUE(has_line(text, "encoder", grouped(model.encoder))) << text;
+    if (model.blocks.size() > 1) {
+      EXPECT_TRUE(has_line(text, "encoder + decoder", grouped(model.network))) << text;
+    }
+    EXPECT_TRUE(has_line(text, "generator beside the shared embedding", grouped(model.generator)))
+        << text;
+    EXPECT_TRUE(has_line(text, "trained in total", grouped(model.electra))) << text;
+  }
+}
+
+TEST(Inspect, OperationsAndRatios) {
+  const std::string text = inspect("model " + config("electra-B4-4-4H768")).output;
+  EXPECT_TRUE(has_line(text, "forward", "90.28")) << text;  // 90.3 in the paper's setting
+  EXPECT_TRUE(has_line(text, "forward and backward", "270.83")) << text;
+  EXPECT_NE(text.find("Against L12H768"), std::string::npos) << text;
+  EXPECT_TRUE(has_line(text, "operations", "0.570")) << text;
+  EXPECT_TRUE(has_line(text, "operations without position scores", "0.581")) << text;
+  EXPECT_TRUE(
+      has_line(text, "layers x share of positions x width^2 (the paper's figures)", "0.583"))
+      << text;
+  EXPECT_TRUE(
+      has_line(text, "layers x share of positions x width^2 (the paper's figures)", "0.750"))
+      << text;
+}
+
+TEST(Inspect, OptionsChangeTheModelTheStepAndTheBaseline) {
+  const std::string text =
+      inspect("model " + config("electra-B4-4-4H768") +
+              " --set objective.kind=mlm --set model.vocab_size=30522 --seq-len 128 --batch 7"
+              " --baseline L6H768")
+          .output;
+  EXPECT_EQ(text.rfind("B4-4-4H768, MLM, vocabulary 30,522\n", 0), 0u) << text;
+  EXPECT_TRUE(has_line(text, "trained in total", "131,595,834")) << text;
+  EXPECT_NE(text.find("One step of 7 sequences of 128 with 21 predictions each"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("Against L6H768"), std::string::npos) << text;
+
+  const std::string merged = inspect("model " + config("tiny") + " " + config("quickstart") +
+                                     " --set model.blocks=3,2x2 --set model.decoder=2")
+                                 .output;
+  EXPECT_EQ(merged.rfind("B3-2x2H256, ELECTRA", 0), 0u) << merged;
+  EXPECT_NE(merged.find("MFLOP/sequence"), std::string::npos) << merged;
+}
+
+TEST(Inspect, ABaselineMayBeAConfigFile) {
+  const std::string text = inspect("model " + config("electra-B10-10-10H1024") + " --baseline " +
+                                   FUNNEL_CONFIGS_DIR + "/electra-B10-10-10H1024.textproto")
+                               .output;
+  EXPECT_NE(text.find("Against B10-10-10H1024"), std::string::npos) << text;
+  EXPECT_TRUE(has_line(text, "operations", "1.000")) << text;
+}
+
+TEST(Inspect, WrongUseExitsWith2AndSaysWhy) {
+  const auto expect_usage_error = [](const std::string& arguments, const std::string& reason) {
+    const Outcome outcome = inspect(arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << arguments;
+    EXPECT_NE(outcome.output.find(reason), std::string::npos) << outcome.output;
+  };
+  expect_usage_error("", "subcommand");
+  expect_usage_error("model", "--config");
+  expect_usage_error("model --config nowhere.textproto", "cannot read the config file nowhere");
+  expect_usage_error("model " + config("tiny") + " --set train.step=3", "closest: train.steps");
+  expect_usage_error("model " + config("tiny") + " --seq-len 4", "data.seq_len");
+  expect_usage_error("model " + config("tiny") + " --seq-len none", "--seq-len");
+  expect_usage_error("model " + config("tiny") + " --batch 0", "--batch");
+  expect_usage_error("model " + config("tiny") + " --baseline L12", "--baseline");
+  expect_usage_error("model " + config("tiny") + " --baseline L0H64", "model.blocks");
+}
+
+TEST(Inspect, HelpNamesEveryOption) {
+  const Outcome outcome = inspect("model --help");
+  EXPECT_EQ(outcome.exit_code, 0);
+  for (const char* option : {"--config", "--set", "--seq-len", "--batch", "--baseline"}) {
+    EXPECT_NE(outcome.output.find(option), std::string::npos) << option;
+  }
+}
+
+}  // namespace
+}  // namespace funnel

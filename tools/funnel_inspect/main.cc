@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// funnel-inspect: what a model costs, before anything is trained.
+#include <CLI/CLI.hpp>
+
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "launch/config.h"
+#include "tools/funnel_inspect/model_report.h"
+
+namespace {
+
+struct ModelOptions {
+  std::vector<std::filesystem::path> configs;
+  std::vector<std::string> overrides;
+  std::string baseline;
+  int64_t seq_len = 0;  // 0: the config's
+  int64_t batch = 0;    // 0: the config's
+};
+
+void add_model_command(CLI::App& app, ModelOptions& options) {
+  CLI::App* model = app.add_subcommand(
+      "model",
+      "Print a model's parameters, its floating-point operations by layer and by training step, "
+      "and how both compare with a baseline.\nExample: funnel-inspect model --config "
+      "configs/electra-B4-4-4H768.textproto --set model.decoder=1 --seq-len 128");
+  model
+      ->add_option("--config", options.configs,
+                   "Config file in the text format of configs/schema.proto; may be given again, "
+                   "later files win")
+      ->type_name("FILE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->required();
+  model
+      ->add_option("--set", options.overrides,
+                   "Override one field, such as model.blocks=6,3x2,3x2; may be given again")
+      ->type_name("PATH=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  model
+      ->add_option("--seq-len", options.seq_len,
+                   "Tokens in a sequence; predictions follow in proportion (default: the config's)")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  model
+      ->add_option("--batch", options.batch,
+                   "Sequences in a step (default: the config's train.global_batch)")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+  model
+      ->add_option("--baseline", options.baseline,
+                   "What to compare with: a layout such as L24H1024, or a config file (default: "
+                   "L24H1024 for a width of 1024 or more, otherwise L12H768)")
+      ->type_name("LAYOUT|FILE");
+}
+
+void inspect_model(const ModelOptions& options) {
+  funnel::RunConfig config = funnel::load_config(options.configs, options.overrides);
+  if (options.seq_len > 0) funnel::set_sequence_length(config, options.seq_len);
+  const funnel::FunnelConfig& model = config.pretrain.model;
+  const std::string baseline =
+      options.baseline.empty() ? funnel::default_baseline(model) : options.baseline;
+  std::cout << funnel::model_report(config, funnel::baseline_network(baseline, model.vocab),
+                                    options.batch > 0 ? options.batch : config.train.global_batch);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Inspect Funnel-Transformer models.", "funnel-inspect");
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "Print the help of every command and exit");
+  ModelOptions options;
+  add_model_command(app, options);
+  try {
+    app.parse(argc, argv);
+    inspect_model(options);
+    return static_cast<int>(funnel::ExitCode::kDone);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(funnel::ExitCode::kUsage);
+  } catch (const funnel::Error& error) {
+    std::cerr << "funnel-inspect: " << error.what() << '\n';
+    return static_cast<int>(error.exit_code());
+  } catch (const std::exception& error) {
+    std::cerr << "funnel-inspect: " << error.what() << '\n';
+    return static_cast<int>(funnel::ExitCode::kFailure);
+  }
+}
