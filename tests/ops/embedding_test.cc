@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Oracles: the double references of tests/reference/embedding.h; gather and scatter are each
+// other's transpose.
+#include "core/ops/embedding.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/reference/embedding.h"
+#include "tests/support/random_tensor.h"
+#include "tests/support/tolerances.h"
+
+namespace funnel {
+namespace {
+
+using namespace funnel::testing;
+
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+struct Sizes {
+  int64_t rows, cols, n;
+};
+
+class Embedding : public ::testing::TestWithParam<std::tuple<DType, Sizes>> {};
+
+TEST_P(Embedding, MatchesReference) {
+  const auto [dtype, sizes] = GetParam();
+  const auto [rows, cols, n] = sizes;
+  Context context(Device::cpu);
+  const OwnedTensor indices = random_integers({n}, DType::i32, rows, 3);
+  const OwnedTensor table = random_tensor({rows, cols}, dtype, 1), y({n, cols}, dtype);
+  gather_rows(context, table, indices, y);
+  EXPECT_EQ(y.values(), ref::gather_rows(table.values(), integers_of(indices), cols));
+
+  const OwnedTensor dy = random_tensor({n, cols}, dtype, 2);
+  const OwnedTensor dtable = random_tensor({rows, cols}, dtype, 4);
+  std::vector<double> expected = dtable.values();
+  const std::vector<double> added =
+      ref::scatter_add_rows(dy.values(), integers_of(indices), rows, cols);
+  for (size_t i = 0; i < expected.size(); ++i) expected[i] += added[i];
+  scatter_add_rows(context, dy, indices, dtable);
+  expect_close("dtable", dtable.values(), expected, tolerance_of(dtype, Kind::row));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, Embedding,
+                         ::testing::Combine(::testing::Values(DType::f32, DType::f64),
+                                            ::testing::Values(Sizes{1, 1, 1}, Sizes{31, 33, 0},
+                                                              Sizes{5, 31, 1000},
+                                                              Sizes{30522, 33, 64})));
+
+// The sum over one row is taken in the order of n: a large value first swallows the small ones,
+// which any other order would keep.
+TEST(Embedding, ScatterAddsInOrder) {
+  Context context(Device::cpu);
+  const OwnedTensor dy({4, 1}, DType::f32, {1e8, 1, 1, -1e8});
+  const OwnedTensor indices({4}, DType::i32, {2, 2, 2, 2});
+  const OwnedTensor dtable = zero_tensor({3, 1}, DType::f32);
+  scatter_add_rows(context, dy, indices, dtable);
+  EXPECT_EQ(dtable.values(), (std::vector<double>{0, 0, 0}));
+}
+
+TEST(Embedding, IndexOutsideTheTableIsNamed) {
+  Context context(Device::cpu);
+  const OwnedTensor table = random_tensor({30, 2}, DType::f32, 1), y({6, 2}, DType::f32);
+  for (double bad : {31.0, 30.0, -1.0}) {
+    const OwnedTensor indices({6}, DType::i32, {0, 29, 3, 3, bad, bad});
+    const std::string found =
+        "index " + std::to_string(static_cast<int>(bad)) + " of row 4 leaves a table of 30 rows";
+    EXPECT_NE(message_of([&] { gather_rows(context, table, indices, y); }).find(found),
+              std::string::npos);
+    const std::vector<double> before = table.values();
+    EXPECT_NE(message_of([&] { scatter_add_rows(context, y, indices, table); }).find(found),
+              std::string::npos);
+    EXPECT_EQ(table.values(), before);
+  }
+}
+
+TEST(Embedding, FlattenPositions) {
+  Context context(Device::cpu);
+  const OwnedTensor positions = random_integers({3, 5}, DType::i32, 17, 1);
+  const OwnedTensor rows({15}, DType::i32);
+  flatten_positions(context, positions, 17, rows);
+  EXPECT_EQ(integers_of(rows), ref::flatten_positions(integers_of(positions), 3, 5, 17));
+  EXPECT_THROW(flatten_positions(context, positions, int64_t{1} << 30, rows), Error);
+}
+
+}  // namespace
+}  // namespace funnel
