@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// Oracles: the naive double reference, values known in closed form, and central differences.
+#include "core/ops/cross_entropy.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/reference/losses.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tolerances.h"
+
+namespace funnel::testing {
+namespace {
+
+std::vector<double> flags(const std::vector<bool>& flags) {
+  return {flags.begin(), flags.end()};
+}
+
+// Outputs of the forward pass.
+struct Losses {
+  OwnedTensor loss, logsumexp, correct;
+  Losses(int64_t rows, DType dtype)
+      : loss({rows}, dtype), logsumexp({rows}, dtype), correct({rows}, DType::u8) {}
+};
+
+Losses forward(const Tensor& logits, const Tensor& targets) {
+  Context context(Device::cpu);
+  Losses out(logits.rows(), logits.dtype());
+  cross_entropy_forward(context, {.logits = logits,
+                                  .targets = targets,
+                                  .loss = out.loss,
+                                  .logsumexp = out.logsumexp,
+                                  .correct = out.correct});
+  return out;
+}
+
+void backward(const Tensor& logits, const Tensor& targets, const Tensor& logsumexp, double factor) {
+  Context context(Device::cpu);
+  cross_entropy_backward(
+      context, {.logits = logits, .targets = targets, .logsumexp = logsumexp, .factor = factor});
+}
+
+TEST(CrossEntropy, AgreesWithReference) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    for (const auto& [rows, vocab] : {std::pair{1, 1}, std::pair{31, 2}, std::pair{33, 31},
+                                      std::pair{5, 33}, std::pair{7, 1000}, std::pair{2, 30522}}) {
+      SCOPED_TRACE(::testing::Message() << rows << " x " << vocab << ' ' << name_of(dtype));
+      const OwnedTensor logits = random_tensor({rows, vocab}, dtype, 1, 0, 3);
+      const OwnedTensor targets = random_integers({rows}, DType::i32, vocab, 2);
+      const ref::Vector original = logits.values();
+      const auto expected = ref::cross_entropy_forward(original, integers_of(targets), rows, vocab);
+      const Tolerance tolerance = tolerance_of(dtype, Kind::row);
+      const Losses found = forward(logits, targets);
+      expect_close("loss", found.loss.values(), expected.loss, tolerance);
+      expect_close("logsumexp", found.logsumexp.values(), expected.logsumexp, tolerance);
+      EXPECT_EQ(found.correct.values(), flags(expected.correct));
+
+      backward(logits, targets, found.logsumexp, 0.37);
+      expect_close("dlogits", logits.values(),
+                   ref::cross_entropy_backward(original, integers_of(targets), rows, vocab, 0.37),
+                   tolerance);
+    }
+  }
+}
+
+// Logits whose exponentials leave the range of a float, and logits of minus infinity.
+TEST(CrossEntropy, Extremes) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const OwnedTensor logits({4, 3}, dtype,
+                             {1e4, 0, -1e4,         //
+                              -1e30, -1e30, -1e30,  //
+                              3e38, 3e38, -3e38,    //
+                              -INFINITY, 5, -INFINITY});
+    const OwnedTensor targets({4}, DType::i32, {0, 1, 0, 1});
+    const Losses found = forward(logits, targets);
+    const std::vector<double> loss = found.loss.values();
+    EXPECT_EQ(loss[0], 0.0);
+    EXPECT_EQ(loss[3], 0.0);
+    EXPECT_TRUE(std::isfinite(loss[1]) && std::isfinite(loss[2]));
+    EXPECT_EQ(found.correct.values(), (std::vector<double>{1, 1, 1, 1}));
+    backward(logits, targets, found.logsumexp, 1.0);
+    for (const double gradient : logits.values()) EXPECT_TRUE(std::isfinite(gradient));
+  }
+}
+
+TEST(CrossEntropy, UniformLogits) {
+  const int64_t vocab = 30522;
+  const OwnedTensor logits({1, vocab}, DType::f32, std::vector<double>(vocab, 2.0));
+  const OwnedTensor targets({1}, DType::i32, {17});
+  EXPECT_NEAR(forward(logits, targets).loss.values()[0], std::log(30522.0), 2e-6);
+}
+
+// A target that shares the largest logit counts as correct, one just below does not.
+TEST(CrossEntropy, TiesAreCorrect) {
+  const OwnedTensor logits({3, 3}, DType::f32, {1, 2, 2, 2, 1, 2, 1, 2, 1});
+  const OwnedTensor targets({3}, DType::i32, {1, 1, 1});
+  EXPECT_EQ(forward(logits, targets).correct.values(), (std::vector<double>{1, 0, 1}));
+}
+
+TEST(CrossEntropy, NotANumberSpreads) {
+  const OwnedTensor logits = random_tensor({2, 33}, DType::f32, 1);
+  logits.tensor().as<float>()[40] = std::numeric_limits<float>::quiet_NaN();
+  const OwnedTensor targets({2}, DType::i32, {1, 1});
+  const std::vector<double> loss = forward(logits, targets).loss.values();
+  EXPECT_TRUE(std::isfinite(loss[0]));
+  EXPECT_TRUE(std::isnan(loss[1]));
+}
+
+TEST(CrossEntropy, CentralDifferences) {
+  const OwnedTensor logits = random_tensor({5, 33}, DType::f64, 3, 0, 2);
+  const OwnedTensor targets = random_integers({5}, DType::i32, 33, 4);
+  const OwnedTensor dlogits(Shape{5, 33}, DType::f64, logits.values());
+  backward(dlogits, targets, forward(logits, targets).logsumexp, 0.2);
+  check_gradients(
+      [&] {
+        double total = 0;
+        for (const double loss : forward(logits, targets).loss.values()) total += 0.2 * loss;
+        return total;
+      },
+      {{"logits", logits, dlogits}});
+}
+
+TEST(CrossEntropy, RejectsBadTargets) {
+  const OwnedTensor logits = random_tensor({2, 5}, DType::f32, 1);
+  EXPECT_THROW(forward(logits, OwnedTensor({2}, DType::i32, {0, 5})), Error);
+  EXPECT_THROW(forward(logits, OwnedTensor({2}, DType::i32, {-1, 0})), Error);
+  EXPECT_THROW(forward(logits, OwnedTensor({3}, DType::i32, {0, 1, 2})), Error);
+  EXPECT_THROW(
+      backward(logits, OwnedTensor({2}, DType::i32, {0, 5}), zero_tensor({2}, DType::f32), 1.0),
+      Error);
+}
+
+struct Binary {
+  OwnedTensor loss, correct, dlogits;
+};
+
+Binary binary(const Tensor& logits, const Tensor& labels, const Tensor& hidden, double factor) {
+  Context context(Device::cpu);
+  const Shape shape = logits.shape();
+  Binary out{{shape, logits.dtype()}, {shape, DType::u8}, {shape, logits.dtype()}};
+  binary_cross_entropy_forward(context, {.logits = logits,
+                                         .labels = labels,
+                                         .hidden = hidden,
+                                         .loss = out.loss,
+                                         .correct = out.correct});
+  binary_cross_entropy_backward(context, {.logits = logits,
+                                          .labels = labels,
+                                          .hidden = hidden,
+                                          .factor = factor,
+                                          .dlogits = out.dlogits});
+  return out;
+}
+
+TEST(BinaryCrossEntropy, AgreesWithReference) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    for (const int64_t n : {1, 31, 33, 1000}) {
+      SCOPED_TRACE(::testing::Message() << n << ' ' << name_of(dtype));
+      const OwnedTensor logits = random_tensor({n}, dtype, 1, 0, 5);
+      const OwnedTensor labels = random_integers({n}, DType::u8, 2, 2);
+      const OwnedTensor hidden = random_integers({n}, DType::u8, 2, 3);
+      const auto expected = ref::binary_cross_entropy_forward(logits.values(), integers_of(labels),
+                                                              integers_of(hidden));
+      const Tolerance tolerance = tolerance_of(dtype, Kind::elementwise);
+      const Binary found = binary(logits, labels, hidden, 0.37);
+      expect_close("loss", found.loss.values(), expected.loss, tolerance);
+      EXPECT_EQ(found.correct.values(), flags(expected.correct));
+      expect_close("dlogits", found.dlogits.values(),
+                   ref::binary_cross_entropy_backward(logits.values(), integers_of(labels),
+                                                      integers_of(hidden), 0.37),
+                   tolerance);
+    }
+  }
+}
+
+// The loss of a confident, right answer keeps its relative precision down to e^-80.
+TEST(BinaryCrossEntropy, Extremes) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const OwnedTensor logits({8}, dtype, {80, -80, 20, -20, 1e30, -1e30, 0, -0.0});
+    const OwnedTensor labels({8}, DType::u8, {1, 0, 0, 1, 1, 1, 1, 0});
+    const OwnedTensor hidden = zero_tensor({8}, DType::u8);
+    const Binary found = binary(logits, labels, hidden, 1.0);
+    const auto expected = ref::binary_cross_entropy_forward(logits.values(), integers_of(labels),
+                                                            integers_of(hidden));
+    expect_close("loss", found.loss.values(), expected.loss, {2e-6, 0});
+    EXPECT_EQ(found.correct.values(), (std::vector<double>{1, 1, 0, 0, 1, 0, 0, 1}));
+    for (const double gradient : found.dlogits.values()) EXPECT_TRUE(std::isfinite(gradient));
+  }
+}
+
+TEST(BinaryCrossEntropy, CentralDifferences) {
+  Context context(Device::cpu);
+  const int64_t n = 33;
+  const OwnedTensor logits = random_tensor({n}, DType::f64, 5, 0, 2);
+  const OwnedTensor labels = random_integers({n}, DType::u8, 2, 6);
+  const OwnedTensor hidden = random_integers({n}, DType::u8, 2, 7);
+  const Binary found = binary(logits, labels, hidden, 0.2);
+  check_gradients(
+      [&] {
+        double total = 0;
+        for (const double loss : binary(logits, labels, hidden, 1.0).loss.values()) {
+          total += 0.2 * loss;
+        }
+        return total;
+      },
+      {{"logits", logits, found.dlogits}});
+}
+
+TEST(BinaryCrossEntropy, RejectsWrongShapes) {
+  const OwnedTensor three = zero_tensor({3}, DType::f32);
+  const OwnedTensor flags3 = zero_tensor({3}, DType::u8), flags2 = zero_tensor({2}, DType::u8);
+  EXPECT_THROW(binary(three, flags2, flags3, 1.0), Error);
+  EXPECT_THROW(binary(three, flags3, flags2, 1.0), Error);
+}
+
+}  // namespace
+}  // namespace funnel::testing
