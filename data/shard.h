@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// One shard: an HDF5 file with
+//     input_ids         [rows, seq_len]  u16 (i32 for vocabularies above 65536), chunks of
+//     chunk_rows segment_a_length  [rows]           u16: tokens of A in [CLS] A [SEP] B [SEP]
+// and, as attributes, all that the index says of the data set, so that a shard alone tells what it
+// holds.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "data/data_index.h"
+#include "data/h5.h"
+
+namespace funnel {
+
+inline constexpr char kInputIds[] = "input_ids";
+inline constexpr char kSegmentALength[] = "segment_a_length";
+
+// The bytes of a shard. `ids` [rows, seq_len] and `segment_a_length` [rows] are i32.
+std::vector<char> shard_image(const std::string& name, const DataIndex& index, ConstTensor ids,
+                              ConstTensor segment_a_length);
+
+// Opens a shard and holds it to the index: size of the file, attributes, shapes. Throws an input
+// error naming the file, the field, what was expected and what was found.
+H5File open_shard(const std::filesystem::path& folder, const DataIndex& index,
+                  const ShardEntry& shard);
+
+// Throws an input error unless the file is there with the size that the index states.
+void check_shard_size(const std::filesystem::path& folder, const ShardEntry& shard);
+
+// Reads rows [first, first + rows) of a shard from open_shard() into `ids` [rows, seq_len] and
+// `segment_a_length` [rows], both i32. Throws an input error naming file, dataset and row when an
+// id is not of the vocabulary or a length does not fit.
+void read_shard_rows(const H5File& file, const DataIndex& index, int64_t first, Tensor ids,
+                     Tensor segment_a_length);
+
+// Writes examples into numbered shards, then the index.
+class ShardWriter {
+ public:
+  // Makes the folder. `index` says what the examples are; `shard_rows` is rounded up to chunks.
+  // Throws an input error when the folder already holds an index.
+  ShardWriter(std::filesystem::path folder, DataIndex index, int64_t shard_rows);
+
+  // Adds an example: seq_len ids.
+  void add(std::span<const int32_t> ids, int64_t segment_a_length);
+
+  // Writes the last shard, the vocabulary and the index. Throws an input error when there is no
+  // example at all. `tokens` is for the index.
+  void finish(const Vocabulary& vocabulary, int64_t tokens);
+
+  const DataIndex& index() const { return index_; }
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  void write_shard();
+
+  std::filesystem::path folder_;
+  DataIndex index_;
+  int64_t shard_rows_;
+  std::vector<int32_t> ids_;
+  std::vector<int32_t> segment_a_length_;
+};
+
+}  // namespace funnel
