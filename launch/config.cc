@@ -99,7 +99,7 @@ void validate_train(const TrainConfig& train) {
   check_range("train.eval_every_steps", train.eval_every_steps, 0, kMostSteps);
   check_range("train.eval_batches", train.eval_batches, 0, kMostSteps);
   check_range("train.save_every_steps", train.save_every_steps, 0, kMostSteps);
-  check_range("train.keep_checkpoints", train.keep_checkpoints, 1, kMostSteps);
+  check_range("train.keep_checkpoints", train.keep_checkpoints, 2, kMostSteps);
   check_range("train.log_every_steps", train.log_every_steps, 1, kMostSteps);
   check_range("train.max_nonfinite_steps", train.max_nonfinite_steps, 1, kMostSteps);
 }

@@ -285,7 +285,7 @@ TEST(Config, RejectsFieldsThatDoNotGoTogether) {
       {"train.logical_shards=3", "train.logical_shards: expected a power of two, found 3"},
       {"train.logical_shards=0", "train.logical_shards"},
       {"train.steps=0", "train.steps: expected a number from 1"},
-      {"train.keep_checkpoints=0", "train.keep_checkpoints"},
+      {"train.keep_checkpoints=1", "train.keep_checkpoints: expected a number from 2"},
       {"train.eval_batches=-1", "train.eval_batches"},
       {"train.log_every_steps=0", "train.log_every_steps"},
       {"train.max_nonfinite_steps=0", "train.max_nonfinite_steps"},

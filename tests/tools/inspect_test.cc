@@ -2,47 +2,22 @@
 // Runs the funnel-inspect program. Oracles: the counts of tests/model/paper_models.h, found in what
 // it prints; its exit codes.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <string>
 
 #include "tests/model/paper_models.h"
+#include "tests/tools/run_inspect.h"
 #include "tools/funnel_inspect/table.h"
 
 namespace funnel {
 namespace {
 
-struct Outcome {
-  int exit_code = -1;
-  std::string output;  // of both streams
-};
-
-Outcome inspect(const std::string& arguments) {
-  const std::string command = std::string(FUNNEL_INSPECT) + " " + arguments + " 2>&1";
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return {};
-  Outcome outcome;
-  char piece[4096];
-  for (size_t bytes; (bytes = fread(piece, 1, sizeof(piece), pipe)) > 0;) {
-    outcome.output.append(piece, bytes);
-  }
-  const int status = pclose(pipe);
-  if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
-  return outcome;
-}
+using testing::has_line;
+using testing::inspect;
+using testing::Outcome;
 
 std::string config(const std::string& name) {
   return std::string("--config ") + FUNNEL_CONFIGS_DIR + "/" + name + ".textproto";
-}
-
-// Whether a line starts with the name and has the value as one of its words.
-bool has_line(const std::string& output, const std::string& name, const std::string& value) {
-  for (size_t at = 0; (at = output.find("\n  " + name + "  ", at)) != std::string::npos; ++at) {
-    const std::string line = output.substr(at + 1, output.find('\n', at + 1) - at - 1) + ' ';
-    if (line.find(' ' + value + ' ') != std::string::npos) return true;
-  }
-  return false;
 }
 
 TEST(Inspect, CountsOfEveryPaperModel) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// funnel-inspect: what a model costs, before anything is trained.
+// funnel-inspect: what a model costs before it is trained, and what a checkpoint holds.
 #include <CLI/CLI.hpp>
 
 #include <exception>
@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "launch/config.h"
+#include "tools/funnel_inspect/checkpoint_report.h"
 #include "tools/funnel_inspect/model_report.h"
 
 namespace {
@@ -69,17 +70,40 @@ void inspect_model(const ModelOptions& options) {
                                     options.batch > 0 ? options.batch : config.train.global_batch);
 }
 
+void add_checkpoint_command(CLI::App& app, funnel::CheckpointReportOptions& options) {
+  CLI::App* checkpoint = app.add_subcommand(
+      "checkpoint",
+      "Print what a checkpoint holds, as its manifest states it.\nExample: funnel-inspect "
+      "checkpoint RUN --verify");
+  checkpoint
+      ->add_option("path", options.path,
+                   "A checkpoint, or a run folder or folder of checkpoints for its newest")
+      ->type_name("FOLDER")
+      ->required();
+  checkpoint->add_flag("--verify", options.verify,
+                       "Read every file and check it against the manifest; exit 93 on damage");
+  checkpoint->add_flag("--parameters", options.parameters,
+                       "Also list every parameter with its shape and place");
+  checkpoint->add_flag("--config", options.config, "Also print the configuration of the run");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Inspect Funnel-Transformer models.", "funnel-inspect");
-  app.require_subcommand(1);
+  CLI::App app("Inspect Funnel-Transformer models and checkpoints.", "funnel-inspect");
+  app.require_subcommand(1, 1);
   app.set_help_all_flag("--help-all", "Print the help of every command and exit");
-  ModelOptions options;
-  add_model_command(app, options);
+  ModelOptions model;
+  add_model_command(app, model);
+  funnel::CheckpointReportOptions checkpoint;
+  add_checkpoint_command(app, checkpoint);
   try {
     app.parse(argc, argv);
-    inspect_model(options);
+    if (app.got_subcommand("model")) {
+      inspect_model(model);
+    } else {
+      std::cout << funnel::checkpoint_report(checkpoint);
+    }
     return static_cast<int>(funnel::ExitCode::kDone);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(funnel::ExitCode::kUsage);

@@ -41,19 +41,6 @@ std::string ratio(double value, double baseline) {
   return fixed(value / baseline, 3);
 }
 
-std::string headline(const RunConfig& config) {
-  const FunnelConfig& model = config.pretrain.model;
-  const bool is_electra = config.pretrain.objective == Objective::electra;
-  std::string text = concat(layout_name(model), is_electra ? ", ELECTRA" : ", MLM", ", vocabulary ",
-                            grouped(model.vocab), config.vocab_is_set ? "" : " (assumed: not set)");
-  if (is_electra) {
-    const FunnelConfig generator = generator_config(config.pretrain);
-    text += concat(", generator ", layout_name(generator), " with ", generator.heads,
-                   generator.heads == 1 ? " head" : " heads", " and inner ", generator.inner);
-  }
-  return text + "\n";
-}
-
 std::string layer_note(int64_t layers, int64_t parameters) {
   return concat(layers, " x ", grouped(parameters));
 }
@@ -172,6 +159,19 @@ std::string ratio_table(const FunnelConfig& model, const FunnelConfig& baseline,
 
 }  // namespace
 
+std::string model_headline(const RunConfig& config) {
+  const FunnelConfig& model = config.pretrain.model;
+  const bool is_electra = config.pretrain.objective == Objective::electra;
+  std::string text = concat(layout_name(model), is_electra ? ", ELECTRA" : ", MLM", ", vocabulary ",
+                            grouped(model.vocab), config.vocab_is_set ? "" : " (assumed: not set)");
+  if (is_electra) {
+    const FunnelConfig generator = generator_config(config.pretrain);
+    text += concat(", generator ", layout_name(generator), " with ", generator.heads,
+                   generator.heads == 1 ? " head" : " heads", " and inner ", generator.inner);
+  }
+  return text;
+}
+
 void set_sequence_length(RunConfig& config, int64_t seq_len) {
   const int64_t before = config.data.seq_len;
   config.corruption.predictions =
@@ -208,7 +208,7 @@ std::string model_report(const RunConfig& config, const FunnelConfig& baseline, 
   const PretrainConfig& pretrain = config.pretrain;
   const int64_t seq = config.data.seq_len;
   const Unit unit = unit_for(step_flops_of(config).forward());
-  std::string text = headline(config) + parameter_table(pretrain);
+  std::string text = model_headline(config) + "\n" + parameter_table(pretrain);
   if (pretrain.objective == Objective::electra) {
     text += layer_table("Discriminator", pretrain.model, seq, unit);
     text += layer_table("Generator", generator_config(pretrain), seq, unit);

@@ -21,6 +21,9 @@ FunnelConfig baseline_network(const std::string& name, int64_t vocab);
 // The paper's baseline of a model's size: L24H1024 from a width of 1024, otherwise L12H768.
 std::string default_baseline(const FunnelConfig& config);
 
+// "B4-4-4H768, ELECTRA, vocabulary 30,522, generator B4-4-4H192 with 3 heads and inner 768"
+std::string model_headline(const RunConfig& config);
+
 // The whole report, for steps of `batch` sequences.
 std::string model_report(const RunConfig& config, const FunnelConfig& baseline, int64_t batch);
 
