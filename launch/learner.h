@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// What learns: a replica of the model and of the optimizer's state on every rank. One step computes
+// this rank's logical shards one after the other, adds gradients over all shards in one fixed tree,
+// and updates every replica alike, so the bits of a step do not depend on the number of ranks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/layers/params.h"
+#include "core/layers/step.h"
+#include "core/model/pretrain_task.h"
+#include "core/optim/adamw.h"
+#include "core/optim/clip.h"
+#include "launch/checkpoint_manifest.h"
+#include "launch/config.h"
+#include "parallel/comm.h"
+#include "parallel/shard_tree.h"
+#include "parallel/step_word.h"
+
+namespace funnel {
+
+// What one step did, the same on every rank.
+struct StepReport {
+  PretrainMetrics metrics;   // losses: means over shards; counts: sums
+  double gradient_norm = 0;  // before clipping; of a shard on average if shards are clipped
+  double learning_rate = 0;
+  bool skipped = false;        // a value was not finite: nothing was updated
+  bool stop = false;           // some rank wants to stop
+  bool replicas_agree = true;  // false: the ranks' weights have drifted apart
+};
+
+class Learner {
+ public:
+  // Gives the next logical shard of this rank, in order. Valid until the next call.
+  using NextShard = std::function<const PretrainBatch&()>;
+
+  // Builds the model and draws its initial weights. Input error if the ranks cannot share the
+  // logical shards.
+  Learner(Comm& comm, const RunConfig& config);
+
+  // Collective. Step 0, 1, ...; want_stop is this rank's wish.
+  StepReport train_step(int64_t step, const NextShard& next, bool want_stop);
+
+  // Collective. Losses without dropout over `batches` global batches: next() gives this rank's
+  // shards of the first, then of the second, … Losses are means, counts sums.
+  PretrainMetrics evaluate(int64_t batches, const NextShard& next);
+
+  ShardRange shards() const { return shards_; }
+  const Params& params() const { return params_; }
+  Tensor moment1() const { return moment1_; }
+  Tensor moment2() const { return moment2_; }
+  std::vector<ParamEntry> layout() const;
+  std::string matmul_name();  // what multiplies matrices, for the log
+
+  // Bytes of kept activations and of scratch of the largest shard so far.
+  int64_t saved_bytes() const { return saved_.high_water_bytes(); }
+  int64_t scratch_bytes() { return context_.scratch().high_water_bytes(); }
+
+ private:
+  PretrainMetrics run_shard(int64_t step, int64_t shard, const PretrainBatch& batch, bool training);
+  ClippedNorm clip_shard();
+  void update(int64_t step, double gradient_factor);
+
+  Comm& comm_;
+  RunConfig config_;
+  ShardRange shards_;
+  Context context_;
+  Arena saved_;
+  Params params_;
+  PretrainTask task_;
+  Buffer moment_memory_;
+  Tensor moment1_, moment2_;  // [flat_elements]
+  std::vector<DecayRun> decay_runs_;
+  std::unique_ptr<ShardTree> gradient_tree_;
+  StepWord word_;  // metrics and gradient norm
+};
+
+}  // namespace funnel

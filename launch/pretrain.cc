@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// funnel-pretrain: trains a model on shards, from the start or from what the run folder holds.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "launch/config.h"
+#include "launch/signals.h"
+#include "launch/trainer.h"
+#include "parallel/mpi_comm.h"
+#include "parallel/world.h"
+
+namespace {
+
+using namespace funnel;
+
+struct Options {
+  std::vector<std::filesystem::path> configs;
+  std::vector<std::string> overrides;
+  RunPaths paths;
+  bool print_config = false;
+};
+
+void declare(CLI::App& app, Options& options) {
+  app.add_option(
+         "--config", options.configs,
+         "configuration in protobuf text format (configs/schema.proto documents every field); "
+         "may be given several times, later files override earlier ones")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option(
+         "--set", options.overrides,
+         "override one field, path=value, as in --set optimizer.learning_rate=3e-4; repeatable")
+      ->allow_extra_args(false);
+  app.add_option("--data", options.paths.data, "folder of shards made by funnel-shard build");
+  app.add_option("--run", options.paths.run,
+                 "run folder: made, or resumed if it holds a run; keeps config.textproto, log.txt, "
+                 "metrics.jsonl and checkpoints");
+  app.add_flag("--print-config", options.print_config, "print the resolved configuration and exit");
+  app.footer(
+      "Start it on R ranks with: mpirun -np R funnel-pretrain ...  (R a power of two that divides "
+      "train.logical_shards)\n"
+      "SIGTERM, SIGUSR1 and SIGINT finish the step, save and exit with 75; the same command "
+      "resumes.\nExit codes: 0 done, 2 wrong usage or input, 75 saved and wants another life, "
+      "93 a person must look, others: a crash.");
+}
+
+ExitCode train(const World& world, const Options& options, const RunConfig& config) {
+  FUNNEL_CHECK_INPUT(!options.paths.data.empty(),
+                     "--data is missing: a folder made by funnel-shard");
+  FUNNEL_CHECK_INPUT(!options.paths.run.empty(), "--run is missing: the folder of this run");
+  MpiComm comm(world);
+  catch_stop_signals();
+  Trainer trainer(comm, config, options.paths);
+  return trainer.run();
+}
+
+// Reports an error and ends the whole job, because other ranks may wait for this one.
+[[noreturn]] void fail(const World& world, const std::string& message, ExitCode code) {
+  log_error(world.size() == 1 ? message : concat(message, " (on ", world.host(), ")"));
+  World::abort(static_cast<int>(code));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Pretrains a Funnel-Transformer (ELECTRA or MLM), data-parallel over MPI ranks.");
+  Options options;
+  declare(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+  }
+  World world;
+  open_log(world.rank());
+  try {
+    const RunConfig config = load_config(options.configs, options.overrides);
+    if (options.print_config) {
+      if (world.rank() == 0) std::fputs(resolved_text(config).c_str(), stdout);
+      return 0;
+    }
+    return static_cast<int>(train(world, options, config));
+  } catch (const Error& error) {
+    fail(world, error.what(), error.exit_code());
+  } catch (const std::exception& error) {
+    fail(world, error.what(), ExitCode::kFailure);
+  }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launch/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <span>
+
+#include "core/backend/cpu/fma_peak.h"
+#include "core/base/log.h"
+#include "data/durable_file.h"
+#include "launch/checkpoint.h"
+#include "launch/checkpoint_folder.h"
+#include "launch/signals.h"
+#include "parallel/together.h"
+
+namespace funnel {
+namespace {
+
+// Fields that may change from one life of a run to the next: they steer the run, not what is
+// learned (the length of the run also bends the rate's decay, which its owner may want).
+bool may_change(const std::string& difference) {
+  for (const char* field :
+       {"train.steps:", "train.eval_every_steps:", "train.eval_batches:", "train.save_every_steps:",
+        "train.keep_checkpoints:", "train.log_every_steps:", "train.max_nonfinite_steps:",
+        "data.prefetch_batches:", "device:"}) {
+    if (difference.starts_with(field)) return true;
+  }
+  return false;
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += (text.empty() ? "" : "; ") + line;
+  return text;
+}
+
+}  // namespace
+
+Trainer::Trainer(Comm& comm, RunConfig config, const RunPaths& paths)
+    : comm_(comm), config_(std::move(config)) {
+  shards_of_rank(config_.train.logical_shards, comm.rank(), comm.size());
+  together(comm, [&] { open_data(paths.data); });
+  open_run_folder(paths);
+  learner_ = std::make_unique<Learner>(comm, config_);
+  resume();
+  if (!is_root()) return;
+  const double peak_flops = measure_fma_peak() * comm.size();
+  log_start(peak_flops);
+  reporter_ = std::make_unique<Reporter>(config_, folder_->metrics(), step_, peak_flops);
+}
+
+void Trainer::open_data(const std::filesystem::path& folder) {
+  data_ = std::make_unique<DataSet>(DataSet::open(folder));
+  set_vocabulary(config_, data_->vocabulary().size(), folder.string());
+  FUNNEL_CHECK_INPUT(data_->seq_len() == config_.data.seq_len, folder.string(),
+                     ": its sequences have ", data_->seq_len(), " tokens, but data.seq_len is ",
+                     config_.data.seq_len);
+  const std::filesystem::path held_out = folder / kHeldOutFolder;
+  if (std::filesystem::exists(held_out)) {
+    held_out_ = std::make_unique<DataSet>(DataSet::open(held_out));
+  }
+}
+
+void Trainer::open_run_folder(const RunPaths& paths) {
+  checkpoints_ = paths.run / "checkpoints";
+  together(comm_, [&] {
+    if (!is_root()) return;
+    folder_ = std::make_unique<RunFolder>(paths.run);
+    run_id_ = folder_->run_id();
+    agree_with_stored_config();
+    recover_checkpoint_folder(folder_->checkpoints());
+    open_log(0, folder_->log());
+  });
+  broadcast_text(comm_, run_id_, 0);
+}
+
+// A run keeps the configuration it was started with.
+void Trainer::agree_with_stored_config() {
+  const std::filesystem::path path = folder_->config();
+  if (std::filesystem::exists(path)) {
+    const RunConfig stored = parse_config(read_text_file(path), path.string());
+    std::vector<std::string> rejected, accepted;
+    for (std::string& line : differences(stored, config_)) {
+      (may_change(line) ? accepted : rejected).push_back(std::move(line));
+    }
+    FUNNEL_CHECK_INPUT(rejected.empty(), path.string(),
+                       ": this run was started with another "
+                       "configuration (",
+                       joined(rejected), "); use another run folder");
+    if (accepted.empty()) return;
+    log_warning("the configuration has changed since the last life: " + joined(accepted));
+  }
+  const std::string text = resolved_text(config_);
+  write_durably(path, std::span<const char>(text.data(), text.size()));
+}
+
+void Trainer::resume() {
+  TrainingState state{.run_id = run_id_,
+                      .config_text = {},
+                      .vocabulary_digest = data_->vocabulary().digest(),
+                      .layout = learner_->layout(),
+                      .values = learner_->params().values(),
+                      .moment1 = learner_->moment1(),
+                      .moment2 = learner_->moment2()};
+  const Resumed resumed = load_newest_checkpoint(comm_, checkpoints_, state);
+  if (!resumed.path.empty()) step_ = saved_step_ = state.step;
+  if (!is_root()) return;
+  for (const DamagedCheckpoint& damaged : resumed.damaged) {
+    log_warning("checkpoint passed over: " + damaged.reason);
+  }
+  if (!resumed.path.empty()) log_info("resumed " + resumed.path.string());
+}
+
+void Trainer::log_start(double peak_flops) const {
+  const PretrainConfig& pretrain = config_.pretrain;
+  const bool electra = pretrain.objective == Objective::electra;
+  log_info(concat(electra ? "ELECTRA " : "MLM ", layout_name(pretrain.model), ", ",
+                  learner_->params().count(), " parameters, run ", run_id_));
+  log_info(concat(data_->examples(), " sequences of ", data_->seq_len(), " tokens, ",
+                  held_out_ ? held_out_->examples() : 0, " held out; ", config_.train.global_batch,
+                  " a step in ", config_.train.logical_shards, " logical shards on ", comm_.size(),
+                  comm_.size() == 1 ? " rank" : " ranks"));
+  log_info(concat("device cpu: ", learner_->matmul_name(), ", multiply-add peak ",
+                  static_cast<int64_t>(peak_flops / 1e9), " GFLOP/s over all ranks"));
+}
+
+ExitCode Trainer::run() {
+  feed_ = std::make_unique<ShardFeed>(*data_, config_, learner_->shards(), step_);
+  if (is_root()) reporter_->start();
+  while (step_ < config_.train.steps) {
+    if (const std::optional<ExitCode> end = advance()) return *end;
+  }
+  if (evaluated_step_ != step_) evaluate();
+  if (saved_step_ != step_) save();
+  tell(concat("done: ", step_, " steps, checkpoints in ", checkpoints_.string()));
+  return ExitCode::kDone;
+}
+
+std::optional<ExitCode> Trainer::advance() {
+  const StepReport report = learner_->train_step(
+      step_, [&]() -> const PretrainBatch& { return feed_->next(); }, stop_requested());
+  ++step_;
+  if (is_root()) reporter_->step(step_, report, feed_->waited_seconds());
+  if (const std::optional<ExitCode> end = judge(report)) return end;
+  if (report.stop) {
+    save();
+    tell(concat("stopped on request after step ", step_, "; saved"));
+    return ExitCode::kSaved;
+  }
+  if (is_due(config_.train.eval_every_steps)) evaluate();
+  if (is_due(config_.train.save_every_steps)) save();
+  return std::nullopt;
+}
+
+std::optional<ExitCode> Trainer::judge(const StepReport& report) {
+  nonfinite_in_row_ = report.skipped ? nonfinite_in_row_ + 1 : 0;
+  if (!report.replicas_agree) {
+    complain(concat("at step ", step_, " the ranks' weights are not the same"));
+    return ExitCode::kNeedsHuman;
+  }
+  if (nonfinite_in_row_ <= config_.train.max_nonfinite_steps) return std::nullopt;
+  complain(concat(nonfinite_in_row_,
+                  " steps in a row were not finite (train.max_nonfinite_steps is ",
+                  config_.train.max_nonfinite_steps, ")"));
+  return ExitCode::kNeedsHuman;
+}
+
+void Trainer::evaluate() {
+  evaluated_step_ = step_;
+  if (!held_out_ || config_.train.eval_batches == 0) return;
+  const Reporter::Clock::time_point before = Reporter::Clock::now();
+  ShardFeed feed(*held_out_, config_, learner_->shards(), 0);
+  const PretrainMetrics metrics = learner_->evaluate(
+      config_.train.eval_batches, [&]() -> const PretrainBatch& { return feed.next(); });
+  if (!is_root()) return;
+  reporter_->eval(step_, metrics);
+  reporter_->leave_out(before);
+}
+
+void Trainer::save() {
+  const Reporter::Clock::time_point before = Reporter::Clock::now();
+  const TrainingState state{.run_id = run_id_,
+                            .step = step_,
+                            .samples = step_ * config_.train.global_batch,
+                            .seed = config_.train.seed,
+                            .config_text = resolved_text(config_),
+                            .vocabulary_digest = data_->vocabulary().digest(),
+                            .layout = learner_->layout(),
+                            .values = learner_->params().values(),
+                            .moment1 = learner_->moment1(),
+                            .moment2 = learner_->moment2()};
+  const int keep = static_cast<int>(std::max<int64_t>(2, config_.train.keep_checkpoints));
+  const std::filesystem::path path =
+      save_checkpoint(comm_, checkpoints_, state, {.keep_last = keep, .before = {}});
+  saved_step_ = step_;
+  if (!is_root()) return;
+  const std::chrono::duration<double> seconds = Reporter::Clock::now() - before;
+  reporter_->message(concat("saved ", path.string(), " in ", seconds.count(), " s"));
+  reporter_->leave_out(before);
+}
+
+void Trainer::tell(const std::string& text) {
+  if (is_root()) reporter_->message(text);
+}
+
+void Trainer::complain(const std::string& text) {
+  if (is_root()) log_error(text + "; the last checkpoint stands: " + checkpoints_.string());
+}
+
+}  // namespace funnel

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/funnel_bench/layer_bench.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "core/layers/embedding.h"
+#include "core/layers/heads.h"
+#include "core/layers/transformer_layer.h"
+#include "core/model/attention_plans.h"
+#include "core/model/funnel_encoder.h"
+#include "core/model/model_cost.h"
+#include "core/model/pretrain_task.h"
+#include "core/ops/cross_entropy.h"
+#include "core/ops/embedding.h"
+#include "core/ops/sampling.h"
+#include "core/optim/adamw.h"
+#include "core/optim/clip.h"
+#include "tools/funnel_bench/synthetic_batch.h"
+
+namespace funnel {
+namespace {
+
+using Work = std::function<void()>;
+
+// Time of this thread alone: what other processes on the machine take is not counted.
+double thread_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
+}
+
+double once_ms(const Work& work) {
+  const double start = thread_ms();
+  work();
+  return thread_ms() - start;
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
+}
+
+class LayerBench {
+ public:
+  LayerBench(const RunConfig& config, int repeats)
+      : config_(config),
+        repeats_(repeats),
+        context_(Device::cpu),
+        saved_(Device::cpu),
+        batch_(config),
+        shard_(batch_.batch()) {}
+
+  std::vector<BenchRow> run() {
+    const PretrainConfig& pretrain = config_.pretrain;
+    const bool electra = pretrain.objective == Objective::electra;
+    network("", pretrain.model);
+    if (electra) network("generator ", generator_config(pretrain));
+    embedding(electra ? 2 : 1);
+    mlm_head(electra ? generator_config(pretrain) : pretrain.model, electra);
+    if (electra) discriminator_head(pretrain.model);
+    optimizer();
+    return std::move(rows_);
+  }
+
+ private:
+  // Times forward and backward in turn; the first, which allocates and prepares, does not count.
+  void time(const std::string& name, int64_t calls, double flops, const Work& forward,
+            const Work& backward) {
+    std::vector<double> forward_ms, backward_ms;
+    for (int i = 0; i <= repeats_; ++i) {
+      saved_.reset();
+      const double f = once_ms(forward), b = once_ms(backward);
+      if (i == 0) continue;
+      forward_ms.push_back(f);
+      backward_ms.push_back(b);
+    }
+    rows_.push_back({name, calls, flops, median(forward_ms), median(backward_ms)});
+  }
+
+  Step step() { return {.context = context_, .saved = saved_, .seed = 1, .training = true}; }
+
+  static void initialise(Params& params) {
+    params.allocate(Device::cpu);
+    params.initialise(1, 0.02);
+  }
+
+  Tensor random(Arena& arena, Shape shape) {
+    Tensor tensor = arena.tensor(shape, DType::f32);
+    const RandomStream stream(1, Site("bench"), 0);
+    for (int64_t i = 0; i < tensor.elements(); ++i) {
+      tensor.as<float>()[i] = 2 * uniform01(stream.bits(i).word[0]) - 1;
+    }
+    return tensor;
+  }
+
+  void network(const std::string& prefix, const FunnelConfig& config) {
+    Params params(DType::f32);
+    const TransformerLayer layer(params, "layer", layer_sizes(config));
+    initialise(params);
+    PositionTables tables(DType::f32, config.width);
+    Arena kept(Device::cpu);
+    Step planning{.context = context_, .saved = kept, .seed = 1, .training = true};
+    const SequenceInputs inputs{shard_.batch(), shard_.seq(), shard_.segments, {}};
+    const std::vector<BlockPlan> plans =
+        plan_blocks(planning, Site("bench"), config, tables, inputs);
+    for (const LayerRun& run : layer_runs(config, shard_.seq(), PositionScores::shifted)) {
+      const BlockPlan& plan = plans[run.is_decoder ? 0 : run.block];
+      const bool keys_differ = run.is_pooling && config.pool_query_only;
+      const std::string name =
+          run.is_decoder ? "decoder layer"
+                         : concat("block ", run.block, run.is_pooling ? " pooling" : "", " layer");
+      layer_rows(prefix + name, run, config, layer, keys_differ ? plan.pool : plan.self);
+    }
+  }
+
+  void layer_rows(const std::string& name, const LayerRun& run, const FunnelConfig& config,
+                  const TransformerLayer& layer, const AttentionPlan& plan) {
+    Arena kept(Device::cpu);
+    const bool self = plan.q_len == plan.k_len;
+    const Tensor x_k = random(kept, {plan.k_rows(), config.width});
+    const Tensor x_q = self ? x_k : random(kept, {plan.q_rows(), config.width});
+    const Tensor y = random(kept, x_q.shape()), d = random(kept, x_q.shape());
+    const Tensor dx_k = self ? Tensor() : random(kept, x_k.shape());
+    TransformerLayer::Saved saved;
+    Step pass = step();
+    const double flops = 3.0 * static_cast<double>(run.flops.total() * shard_.batch());
+    time(
+        name, run.applications, flops,
+        [&] { layer.forward(pass, Site("bench"), plan, x_q, x_k, y, saved); },
+        [&] { layer.backward(pass, Site("bench"), plan, saved, y, d, dx_k); });
+  }
+
+  void embedding(int64_t calls) {
+    const FunnelConfig& model = config_.pretrain.model;
+    Params params(DType::f32);
+    const Embedding embedding(params, "embedding", model.vocab, model.embedding_width, 1e-8,
+                              model.hidden_dropout);
+    initialise(params);
+    Arena kept(Device::cpu);
+    const Tensor y = random(kept, {shard_.input_ids.elements(), model.embedding_width});
+    Embedding::Saved saved;
+    Step pass = step();
+    time(
+        "embedding", calls, 0,
+        [&] { embedding.forward(pass, Site("bench"), shard_.input_ids, y, saved); },
+        [&] { embedding.backward(pass, Site("bench"), saved, y); });
+  }
+
+  void mlm_head(const FunnelConfig& config, bool samples) {
+    const int64_t n = shard_.positions.elements();
+    Params params(DType::f32);
+    const Param& table =
+        params.add("table", {config.vocab, config.embedding_width}, ParamKind::weight);
+    const MlmHead head(params, "head", config.width, table, 1e-8);
+    initialise(params);
+    Arena kept(Device::cpu);
+    const Tensor hidden = random(kept, {shard_.input_ids.elements(), config.width});
+    const Tensor dhidden = random(kept, hidden.shape());
+    const Tensor rows = kept.tensor({n}, DType::i32), drawn = kept.tensor({n}, DType::i32);
+    const Tensor loss = kept.tensor({n}, DType::f32), lse = kept.tensor({n}, DType::f32);
+    const Tensor correct = kept.tensor({n}, DType::u8);
+    const ConstTensor targets = shard_.targets.reshaped({n});
+    flatten_positions(context_, shard_.positions, shard_.seq(), rows);
+    MlmHead::Saved saved;
+    Step pass = step();
+    const double flops = 6.0 * static_cast<double>(n * config.embedding_width) *
+                         static_cast<double>(config.vocab + config.width);
+    time(
+        samples ? "MLM head, loss, sampling" : "MLM head, loss", 1, flops,
+        [&] {
+          head.forward(pass, hidden, rows, saved);
+          cross_entropy_forward(context_, {saved.logits, targets, loss, lse, correct});
+          if (samples) sample_tokens(context_, {saved.logits, {}, 0, drawn});
+        },
+        [&] {
+          cross_entropy_backward(context_, {saved.logits, targets, lse, 1.0});
+          head.backward(pass, saved, saved.logits, dhidden);
+        });
+  }
+
+  void discriminator_head(const FunnelConfig& config) {
+    const int64_t n = shard_.input_ids.elements();
+    Params params(DType::f32);
+    const DiscriminatorHead head(params, "head", config.width);
+    initialise(params);
+    Arena kept(Device::cpu);
+    const Tensor x = random(kept, {n, config.width}), dx = random(kept, {n, config.width});
+    const Tensor dlogits = random(kept, {n});
+    DiscriminatorHead::Saved saved;
+    Step pass = step();
+    const double flops = 6.0 * static_cast<double>(n * config.width * (config.width + 1));
+    time(
+        "discriminator head", 1, flops, [&] { head.forward(pass, x, saved); },
+        [&] { head.backward(pass, saved, dlogits, dx); });
+  }
+
+  // Under "forward" what is paid for each shard (clearing and measuring gradients), under
+  // "backward" the update.
+  void optimizer() {
+    Params params(DType::f32);
+    const PretrainTask task(params, config_.pretrain);
+    initialise(params);
+    const int64_t n = params.flat_elements();
+    Arena kept(Device::cpu);
+    const Tensor m = kept.tensor({n}, DType::f32), v = kept.tensor({n}, DType::f32);
+    context_.fill_zero(m);
+    context_.fill_zero(v);
+    const std::vector<DecayRun> runs{{0, n, true}};
+    time(
+        "gradient norm | AdamW", 1, 0,
+        [&] {
+          context_.fill_zero(params.grads());
+          global_norm(context_, params.grads());
+        },
+        [&] {
+          adamw_step(context_, config_.optimizer,
+                     {.values = params.values(),
+                      .moment1 = m,
+                      .moment2 = v,
+                      .grads = params.grads(),
+                      .runs = runs,
+                      .step = 1,
+                      .learning_rate = 1e-4});
+        });
+  }
+
+  const RunConfig& config_;
+  int repeats_;
+  Context context_;
+  Arena saved_;
+  SyntheticBatch batch_;
+  const PretrainBatch& shard_;
+  std::vector<BenchRow> rows_;
+};
+
+}  // namespace
+
+std::vector<BenchRow> bench_layers(const RunConfig& config, int repeats) {
+  return LayerBench(config, repeats).run();
+}
+
+}  // namespace funnel
