@@ -154,6 +154,13 @@ Rig::Rig(DType dtype, const std::string& objective, const PretrainConfig& config
   params.initialise(1, 0.02);
 }
 
+void Rig::randomise(uint64_t seed) {
+  for (const Param& param : params.all()) {
+    const double mean = param.kind == ParamKind::norm_gain ? 1 : 0;
+    set_values(param.value, random_values(param.value.elements(), ++seed, mean, 0.4));
+  }
+}
+
 void Rig::reset() {
   saved.reset();
   context.scratch().reset();

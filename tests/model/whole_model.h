@@ -42,6 +42,8 @@ class Rig {
  public:
   Rig(DType dtype, const std::string& objective, const PretrainConfig& config);
 
+  // Random values of every parameter, also of biases and around gains.
+  void randomise(uint64_t seed);
   // What a step starts from: empty arena, zero gradients.
   void reset();
   double forward(const ModelInputs& inputs);
