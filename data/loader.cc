@@ -119,7 +119,8 @@ Loader::Loader(const DataSet& data, LoaderConfig config) : data_(data), config_(
                      config.funnel_stride, ", found ", data.seq_len());
   validate(MaskingConfig{.predictions = config.predictions,
                          .leak_ratio = config.leak_ratio,
-                         .rand_ratio = config.rand_ratio});
+                         .rand_ratio = config.rand_ratio,
+                         .special = {}});
   const int64_t candidates = data.seq_len() - 3 - (config.funnel_stride - 1);
   FUNNEL_CHECK_INPUT(config.predictions <= candidates, "predictions: expected at most ", candidates,
                      " of ", data.seq_len(), " tokens, found ", config.predictions);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much text was read in how long, as a line for people.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <iomanip>
+#include <sstream>
+#include <string>
+
+namespace funnel::shard_tool {
+
+class Throughput {
+ public:
+  std::string line(int64_t bytes) const {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin_;
+    const double megabytes = static_cast<double>(bytes) / 1e6;
+    std::ostringstream out;
+    out << std::fixed << std::setprecision(1) << megabytes << " MB of text in " << elapsed.count()
+        << " s, " << megabytes / elapsed.count() << " MB/s";
+    return out.str();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace funnel::shard_tool
