@@ -7,6 +7,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
+# nproc would otherwise answer with OMP_NUM_THREADS.
+cores=$(env -u OMP_NUM_THREADS nproc)
 passed=0
 failed=0
 
@@ -38,12 +40,12 @@ suite() {
 # Runs the tests registered in one build folder and adds their counts.
 run_folder() {
   local preset=$1 folder=$2 report="$PWD/build/test-$1.xml" all ran
-  local run=(ctest --test-dir "$folder" -j "$(nproc)" --output-on-failure --progress
-             --output-junit "$report" "--no-tests=error")
+  local run=(ctest --test-dir "$folder" -j "$cores" --output-on-failure
+             --output-junit "$report" --no-tests=error)
   # ThreadSanitizer of GCC 12 cannot start where the kernel spreads addresses widely.
   if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then run=(setarch -R "${run[@]}"); fi
   rm -f "$report"
-  "${run[@]}" 2>&1 | tr '\r' '\n' | grep -vE '^\[ *[0-9]+/[0-9]+\] *$' | tail -n 200
+  "${run[@]}" 2>&1 | grep -vE '^ *Start +[0-9]+: |  Passed +[0-9.]+ sec$' | tail -n 200
   if [ ! -e "$report" ]; then
     echo "=== $preset: no test ran in $folder"
     failed=$((failed + 1))
