@@ -38,7 +38,7 @@ std::vector<std::filesystem::path> text_files(const std::vector<std::filesystem:
 }
 
 double TextDocument::hash01() const {
-  return static_cast<double>((Site("held out") / text_).hash() >> 11) * 0x1p-53;
+  return static_cast<double>(Site::mix((Site("held out") / text_).hash()) >> 11) * 0x1p-53;
 }
 
 bool DocumentReader::open_next() {

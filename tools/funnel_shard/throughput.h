@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <iomanip>
 #include <sstream>
 #include <string>
@@ -17,7 +18,8 @@ class Throughput {
     const double megabytes = static_cast<double>(bytes) / 1e6;
     std::ostringstream out;
     out << std::fixed << std::setprecision(1) << megabytes << " MB of text in " << elapsed.count()
-        << " s, " << megabytes / elapsed.count() << " MB/s";
+        << " s, " << megabytes / elapsed.count() << " MB/s; "
+        << megabytes * CLOCKS_PER_SEC / static_cast<double>(std::clock()) << " MB/s of CPU time";
     return out.str();
   }
 

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program from end to end on text made here. Oracle: its exit codes and messages, and the data
+// set that the library then opens.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include "data/data_set.h"
+#include "data/durable_file.h"
+#include "tests/data/temporary_folder.h"
+
+namespace funnel {
+namespace {
+
+struct Outcome {
+  int exit_code;
+  std::string output;  // of both streams
+};
+
+Outcome run(const std::string& arguments) {
+  const std::string command = concat(FUNNEL_SHARD_PROGRAM, " ", arguments, " 2>&1");
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  std::string output;
+  std::array<char, 4096> piece;
+  while (const size_t got = std::fread(piece.data(), 1, piece.size(), pipe)) {
+    output.append(piece.data(), got);
+  }
+  const int status = ::pclose(pipe);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
+}
+
+void expect_fails(const std::string& arguments, std::initializer_list<std::string> parts) {
+  const Outcome outcome = run(arguments);
+  EXPECT_EQ(outcome.exit_code, 2) << arguments << '\n' << outcome.output;
+  for (const std::string& part : parts) {
+    EXPECT_NE(outcome.output.find(part), std::string::npos)
+        << arguments << "\nexpected '" << part << "' in: " << outcome.output;
+  }
+}
+
+std::string expect_works(const std::string& arguments) {
+  const Outcome outcome = run(arguments);
+  EXPECT_EQ(outcome.exit_code, 0) << arguments << '\n' << outcome.output;
+  return outcome.output;
+}
+
+// Sentences of made-up words, some of them common.
+std::string text_of(int documents) {
+  std::mt19937 random(2);
+  std::ostringstream text;
+  for (int d = 0; d < documents; ++d) {
+    for (int sentence = 0; sentence < 8; ++sentence) {
+      for (int word = 0; word < 12; ++word) {
+        const uint32_t kind = random() % 4 == 0 ? random() % 900 : random() % 30;
+        text << (word == 0 ? "The" : " w") << static_cast<char>('a' + kind % 26)
+             << static_cast<char>('a' + kind / 26 % 26) << kind % 7;
+      }
+      text << ".\n";
+    }
+    text << '\n';
+  }
+  return text.str();
+}
+
+class FunnelShard : public ::testing::Test {
+ protected:
+  FunnelShard() { folder_.file("text/a.txt", text_of(200)); }
+
+  std::string at(const std::string& name) const { return (folder_ / name).string(); }
+  std::string make_vocab() {
+    return expect_works(concat("vocab --size 300 --output ", at("v.txt"), " ", at("text")));
+  }
+  std::string make_data(const std::string& options = "") {
+    return expect_works(concat("build --vocab ", at("v.txt"), " --output ", at("data"),
+                               " --seq-len 32 --shard-rows 256 --chunk-rows 64 ", options, " ",
+                               at("text")));
+  }
+
+  testing::TemporaryFolder folder_;
+};
+
+TEST_F(FunnelShard, TextToVerifiedShards) {
+  EXPECT_NE(make_vocab().find("300 pieces"), std::string::npos);
+  const std::string built = make_data("--held-out 0.1 --seed 5");
+  EXPECT_NE(built.find("MB/s"), std::string::npos);
+  const DataSet data = DataSet::open(folder_ / "data");
+  const DataSet held_out = DataSet::open(folder_ / "data/held_out");
+  EXPECT_EQ(data.index().seed, 5u);
+  EXPECT_GT(data.index().shards.size(), 1u);
+  EXPECT_EQ(data.index().source, "a.txt");
+  // A tenth of 200 documents, standard deviation 4.2.
+  const double share = static_cast<double>(held_out.index().tokens) /
+                       static_cast<double>(held_out.index().tokens + data.index().tokens);
+  EXPECT_NEAR(share, 0.1, 0.09);
+  EXPECT_NE(expect_works("verify " + at("data")).find("held_out"), std::string::npos);
+  const std::string info = expect_works("info --examples 2 " + at("data"));
+  for (const char* part : {"examples", "vocabulary    300", "  A (", "  B (", "held_out"}) {
+    EXPECT_NE(info.find(part), std::string::npos) << part << " in: " << info;
+  }
+}
+
+TEST_F(FunnelShard, SameTextGivesSameBytes) {
+  make_vocab();
+  make_data("--passes 2");
+  const std::string first = read_text_file(folder_ / "data/index.textproto");
+  std::filesystem::remove_all(folder_ / "data");
+  make_data("--passes 2");
+  EXPECT_EQ(read_text_file(folder_ / "data/index.textproto"), first);
+  std::filesystem::remove_all(folder_ / "data");
+  make_data("--passes 1");
+  EXPECT_NE(read_text_file(folder_ / "data/index.textproto"), first);
+}
+
+TEST_F(FunnelShard, VerifyNamesTheDamage) {
+  make_vocab();
+  make_data();
+  const std::filesystem::path shard = folder_ / "data/shard-00001.h5";
+  const std::vector<char> sound = read_file(shard);
+  std::vector<char> damaged = sound;
+  damaged[damaged.size() / 2] ^= 4;
+  write_durably(shard, damaged);
+  expect_fails("verify " + at("data"), {"shard-00001.h5", "SHA-256", "1 problem"});
+  write_durably(shard, std::span(sound).first(sound.size() / 2));
+  expect_fails("verify " + at("data"), {"shard-00001.h5", "bytes"});
+  std::filesystem::remove(shard);
+  expect_fails("verify " + at("data"), {"shard-00001.h5", "No such file"});
+  write_durably(shard, sound);
+  expect_works("verify " + at("data"));
+  write_durably(folder_ / "data/shard-00099.h5", sound);
+  expect_fails("verify " + at("data"), {"shard-00099.h5", "does not list"});
+}
+
+TEST_F(FunnelShard, BadInputIsNamed) {
+  make_vocab();
+  const std::string build = concat("build --vocab ", at("v.txt"), " --output ", at("data"), " ");
+  folder_.file("bad.txt", "fine\nnot \xff fine\n");
+  expect_fails(build + at("bad.txt"), {"bad.txt:2", "UTF-8", "offset 4"});
+  expect_fails(concat("vocab --output ", at("w.txt"), " ", at("bad.txt")), {"bad.txt:2", "UTF-8"});
+  expect_fails(build + "/nowhere.txt", {"/nowhere.txt"});
+  expect_fails(build + "--held-out 2 " + at("text"), {"--held-out", "found 2"});
+  expect_fails(build + "--seq-len 4 " + at("text"), {"seq_len", "found 4"});
+  expect_fails(build + "--seqlen 4 " + at("text"), {"--seqlen"});
+  expect_fails("build " + at("text"), {"--vocab"});
+  expect_fails("", {"subcommand"});
+  expect_fails("verify /nowhere", {"/nowhere"});
+  expect_fails("info " + at("text"), {"index.textproto"});
+  folder_.file("short.txt", "too short\n");
+  expect_fails(build + at("short.txt"), {"too short"});
+  folder_.file("no_specials.txt", "a\nb\n");
+  expect_fails(
+      concat("build --vocab ", at("no_specials.txt"), " --output ", at("data"), " ", at("text")),
+      {"no_specials.txt", "<pad>", "[PAD]"});
+  expect_fails(concat("vocab --size 10 --output ", at("w.txt"), " ", at("text")),
+               {"vocabulary size", "found 10"});
+  make_data();
+  expect_fails(build + at("text"), {"already holds"});
+}
+
+TEST_F(FunnelShard, HelpIsComplete) {
+  const std::string help = expect_works("--help");
+  for (const char* command : {"vocab", "build", "verify", "info"}) {
+    EXPECT_NE(help.find(command), std::string::npos);
+    EXPECT_NE(expect_works(concat(command, " --help")).find("REQUIRED"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace funnel

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Oracle: rows whose content follows from their number, sampler and masking called by hand.
+#include "data/loader.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "data/masking.h"
+#include "data/sampler.h"
+#include "tests/data/expect_error.h"
+#include "tests/data/small_vocabulary.h"
+#include "tests/data/temporary_folder.h"
+
+namespace funnel {
+namespace {
+
+constexpr int64_t kExamples = 37, kSeq = 16, kVocab = 50;
+
+class LoaderTest : public ::testing::Test {
+ protected:
+  LoaderTest() : data_((write(folder_.path()), DataSet::open(folder_.path()))) {}
+  static void write(const std::filesystem::path& folder) {
+    testing::write_numbered_data(folder, kExamples, kSeq, kVocab, 4, 12);
+  }
+
+  testing::TemporaryFolder folder_;
+  DataSet data_;
+};
+
+template <class T>
+std::vector<T> values(ConstTensor tensor) {
+  return {tensor.as<T>(), tensor.as<T>() + tensor.elements()};
+}
+
+struct Content {
+  explicit Content(const Batch& batch)
+      : examples(batch.example_ids),
+        ids(values<int32_t>(batch.input_ids)),
+        masked(values<int32_t>(batch.masked_ids)),
+        positions(values<int32_t>(batch.positions)),
+        targets(values<int32_t>(batch.targets)),
+        segments(values<uint8_t>(batch.segments)),
+        padded(values<uint8_t>(batch.padded)) {}
+  std::vector<int64_t> examples;
+  std::vector<int32_t> ids, masked, positions, targets;
+  std::vector<uint8_t> segments, padded;
+  bool operator==(const Content&) const = default;
+};
+
+TEST_F(LoaderTest, RowsAreWhatWasStored) {
+  const Loader loader(data_, {.seed = 3, .global_batch = 5, .predictions = 4});
+  Batch batch;
+  loader.load(2, 1, 3, batch);
+  EXPECT_EQ(batch.examples, 3);
+  EXPECT_EQ(batch.first_sample, 11);
+  EXPECT_EQ(batch.input_ids.shape(), (Shape{3, kSeq}));
+  EXPECT_EQ(batch.positions.shape(), (Shape{3, 4}));
+  for (int64_t row = 0; row < 3; ++row) {
+    const EpochPosition at = epoch_position(kExamples, 5, 2, 1 + row);
+    const int64_t example = EpochOrder(3, at.epoch, kExamples, 4).example(at.position);
+    EXPECT_EQ(batch.example_ids[row], example);
+    const int64_t a = 1 + example % (kSeq - 4);
+    std::vector<int32_t> ids(kSeq);
+    for (int64_t i = 0; i < kSeq; ++i) {
+      ids[i] = i == 0                        ? 2
+               : i == a + 1 || i == kSeq - 1 ? 3
+                                             : static_cast<int32_t>(5 + (example + i) % 45);
+      EXPECT_EQ(batch.input_ids.as<int32_t>()[row * kSeq + i], ids[i]);
+      EXPECT_EQ(batch.segments.as<uint8_t>()[row * kSeq + i], i == 0 ? 2 : i <= a + 1 ? 0 : 1);
+      EXPECT_EQ(batch.padded.as<uint8_t>()[row * kSeq + i], 0);
+    }
+    std::vector<int32_t> masked(kSeq), positions(4), targets(4);
+    mask_example({.seed = 3, .predictions = 4, .vocab = kVocab, .special = data_.index().special},
+                 at.epoch, example, ids, {masked, positions, targets});
+    EXPECT_TRUE(
+        std::equal(masked.begin(), masked.end(), batch.masked_ids.as<int32_t>() + row * kSeq));
+    EXPECT_TRUE(
+        std::equal(positions.begin(), positions.end(), batch.positions.as<int32_t>() + row * 4));
+    EXPECT_TRUE(std::equal(targets.begin(), targets.end(), batch.targets.as<int32_t>() + row * 4));
+  }
+}
+
+TEST_F(LoaderTest, EveryExampleOncePerEpoch) {
+  const Loader loader(data_, {.global_batch = 1, .predictions = 2});
+  Batch batch;
+  std::vector<std::vector<int64_t>> orders;
+  for (int64_t epoch = 0; epoch < 3; ++epoch) {
+    std::vector<int64_t> order;
+    for (int64_t step = 0; step < kExamples; ++step) {
+      loader.load(epoch * kExamples + step, 0, 1, batch);
+      order.push_back(batch.example_ids[0]);
+    }
+    EXPECT_EQ(std::set<int64_t>(order.begin(), order.end()).size(), size_t{kExamples});
+    orders.push_back(order);
+  }
+  EXPECT_NE(orders[0], orders[1]);
+  EXPECT_NE(orders[1], orders[2]);
+}
+
+TEST_F(LoaderTest, SameOrderEveryEpochChangesMasksOnly) {
+  const Loader loader(data_, {.global_batch = 1, .predictions = 5, .same_order_every_epoch = true});
+  Batch first, second;
+  bool masks_differ = false;
+  for (int64_t step = 0; step < kExamples; ++step) {
+    loader.load(step, 0, 1, first);
+    loader.load(step + kExamples, 0, 1, second);
+    EXPECT_EQ(first.example_ids, second.example_ids);
+    masks_differ |= Content(first).positions != Content(second).positions;
+  }
+  EXPECT_TRUE(masks_differ);
+}
+
+TEST_F(LoaderTest, LanesDoNotDependOnHowTheyAreCut) {
+  const Loader loader(data_, {.seed = 9, .global_batch = 8, .predictions = 3});
+  Batch whole, part;
+  for (int64_t step = 0; step < 12; ++step) {
+    loader.load(step, 0, 8, whole);
+    for (const int64_t lanes : {1, 2, 4}) {
+      for (int64_t first = 0; first < 8; first += lanes) {
+        loader.load(step, first, lanes, part);
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          EXPECT_EQ(part.example_ids[lane], whole.example_ids[first + lane]);
+          EXPECT_TRUE(std::equal(part.masked_ids.as<int32_t>() + lane * kSeq,
+                                 part.masked_ids.as<int32_t>() + (lane + 1) * kSeq,
+                                 whole.masked_ids.as<int32_t>() + (first + lane) * kSeq));
+        }
+      }
+    }
+  }
+}
+
+TEST_F(LoaderTest, CacheDoesNotChangeTheData) {
+  // Room for one chunk only, and for all.
+  const Loader small(data_, {.global_batch = 8, .predictions = 3, .cache_bytes = 1});
+  const Loader large(data_, {.global_batch = 8, .predictions = 3});
+  Batch a, b;
+  for (int64_t step = 0; step < 20; ++step) {
+    small.load(step, 0, 8, a);
+    large.load(step, 0, 8, b);
+    EXPECT_EQ(Content(a), Content(b));
+  }
+}
+
+TEST_F(LoaderTest, TruncationForTheFunnel) {
+  const Loader plain(data_, {.global_batch = 8, .predictions = 3});
+  const Loader funnel(data_, {.global_batch = 8, .predictions = 3, .funnel_stride = 4});
+  Batch a, b;
+  plain.load(0, 0, 8, a);
+  funnel.load(0, 0, 8, b);
+  EXPECT_EQ(a.example_ids, b.example_ids);
+  EXPECT_EQ(Content(a).segments, Content(b).segments);
+  for (int64_t row = 0; row < 8; ++row) {
+    for (int64_t i = 0; i < kSeq; ++i) {
+      const int32_t expected = i < kSeq - 4    ? a.input_ids.as<int32_t>()[row * kSeq + i]
+                               : i == kSeq - 4 ? 3
+                                               : 0;
+      EXPECT_EQ(b.input_ids.as<int32_t>()[row * kSeq + i], expected);
+      EXPECT_EQ(b.padded.as<uint8_t>()[row * kSeq + i], i > kSeq - 4);
+    }
+    for (int64_t i = 0; i < 3; ++i) EXPECT_LT(b.positions.as<int32_t>()[row * 3 + i], kSeq - 4);
+  }
+}
+
+TEST_F(LoaderTest, NothingIsAllocatedAfterTheFirstBatch) {
+  const Loader loader(data_, {.global_batch = 8, .predictions = 3});
+  Batch batch;
+  loader.load(0, 0, 8, batch);
+  const int64_t before = Buffer::allocations();
+  const void* memory = batch.input_ids.data();
+  for (int64_t step = 1; step < 30; ++step) loader.load(step, 0, 8, batch);
+  loader.load(30, 2, 4, batch);
+  EXPECT_EQ(Buffer::allocations(), before);
+  EXPECT_EQ(batch.input_ids.data(), memory);
+}
+
+TEST_F(LoaderTest, Errors) {
+  testing::expect_error(ExitCode::kUsage, {"predictions", "at most 13", "found 14"},
+                        [&] { Loader(data_, {.global_batch = 1, .predictions = 14}); });
+  testing::expect_error(ExitCode::kUsage, {"global_batch", "found 0"},
+                        [&] { Loader(data_, {.global_batch = 0, .predictions = 1}); });
+  testing::expect_error(ExitCode::kUsage, {"seq_len", "found 16"}, [&] {
+    Loader(data_, {.global_batch = 1, .predictions = 1, .funnel_stride = 16});
+  });
+  // Truncation takes <sep>, three <pad>, and leaves <cls>; the <sep> behind A may stay.
+  testing::expect_error(ExitCode::kUsage, {"predictions", "at most 10", "found 11"}, [&] {
+    Loader(data_, {.global_batch = 1, .predictions = 11, .funnel_stride = 4});
+  });
+  const Loader loader(data_, {.global_batch = 1, .predictions = 10, .funnel_stride = 4});
+  Batch batch;
+  for (int64_t step = 0; step < kExamples; ++step) loader.load(step, 0, 1, batch);
+}
+
+}  // namespace
+}  // namespace funnel
