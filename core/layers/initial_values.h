@@ -7,8 +7,9 @@
 
 namespace funnel {
 
-// The inverse of the standard normal distribution function, p in (0, 1), to about 1e-15: algorithm
-// AS 241 (Wichura, Applied Statistics 37, 1988).
+// The inverse of the standard normal distribution function, to about 1e-15 for p in
+// [1e-10, 1 - 1e-10] and less closely beyond: algorithm AS 241 (Wichura, Applied Statistics 37,
+// 1988) without its outermost tails.
 double normal_quantile(double p);
 
 // values = std * a standard normal cut at two deviations (so the effective deviation is 0.8796
