@@ -36,10 +36,14 @@ class AttentionRows {
   // Prepares the masks of one example: the penalty of hidden keys, and for each segment that a
   // query can have, 1 where a key counts as the same segment.
   void start_example(int64_t example) {
+    bool any_seen = false;
     for (int64_t j = 0; j < k_len_; ++j) {
       const bool hidden = in_.hidden && in_.hidden.as<uint8_t>()[example * k_len_ + j] != 0;
       penalty_[j] = hidden ? T(-1e6) : T(0);
+      any_seen |= !hidden;
     }
+    // The same penalty on every key would only cost the scores their digits.
+    if (!any_seen) std::fill_n(penalty_, k_len_, T(0));
     if (!in_.q_segments) return;
     const uint8_t* keys = in_.k_segments.as<uint8_t>() + example * k_len_;
     queries_ = in_.q_segments.as<uint8_t>() + example * in_.q_segments.shape()[1];

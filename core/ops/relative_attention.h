@@ -8,8 +8,8 @@
 // with c = shift (q_len - i) + j, the row of the position table that holds the distance between
 // query i and key j (shift is the query stride over the key stride: 2 in a pooling layer, else 1),
 // F = 0 where i = 0 or j = 0 if the CLS mask is on, and same_ij true if both segments agree or
-// either is CLS. (Funnel-Transformer, arXiv 2006.03236; laiguokun/Funnel-Transformer,
-// tensorflow/modeling.py)
+// either is CLS. Where all keys of an example are hidden, they count as seen. (Funnel-Transformer,
+// arXiv 2006.03236; laiguokun/Funnel-Transformer, tensorflow/modeling.py)
 //
 // Scores are never kept: forward saves the logarithm of each row's normaliser, backward computes
 // the scores again.
