@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 
 bin=build/quickstart/bin
 text=quickstart/text
+vocabulary=quickstart/vocab.txt
 data=quickstart/data
 run=quickstart/run
 
@@ -26,13 +27,12 @@ tools/corpus/fetch_debian_prose.sh "$text"
 cut -f 2,4,5 "$text/MANIFEST.tsv"
 
 say "4/5 vocabulary and shards"
-if [ ! -e "$data/vocab.txt" ]; then
-  mkdir -p "$data"
-  "$bin/funnel-shard" vocab --size 8192 --output "$data/vocab.txt" "$text"/*.txt
+if [ ! -e "$vocabulary" ]; then
+  "$bin/funnel-shard" vocab --size 8192 --output "$vocabulary" "$text"
 fi
 if [ ! -e "$data/index.textproto" ]; then
-  "$bin/funnel-shard" build --vocab "$data/vocab.txt" --seq-len 128 --held-out 0.01 \
-    --output "$data" "$text"/*.txt
+  "$bin/funnel-shard" build --vocab "$vocabulary" --seq-len 128 --held-out 0.01 \
+    --source debian-prose --output "$data" "$text"
 fi
 "$bin/funnel-shard" info "$data"
 

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "core/model/model_memory.h"
 #include "tests/model/paper_models.h"
 #include "tests/tools/run_inspect.h"
 #include "tools/funnel_inspect/table.h"
@@ -70,6 +71,37 @@ TEST(Inspect, OptionsChangeTheModelTheStepAndTheBaseline) {
   EXPECT_NE(merged.find("MFLOP/sequence"), std::string::npos) << merged;
 }
 
+// The counts are held to real passes in tests/model; here, that they stand where they belong.
+TEST(Inspect, MemoryOfAMicroBatchAndOfARank) {
+  const std::string text = inspect("model " + config("electra-B4-4-4H768") +
+                                   " --batch 64 --ranks 8 --set train.logical_shards=32")
+                               .output;
+  const PretrainConfig model =
+      testing::pretrain_of(testing::paper_model("B4-4-4H768"), Objective::electra);
+  const SavedMemory saved = saved_memory(model, {.batch = 2, .seq = 512, .predictions = 85});
+  EXPECT_NE(text.find("one micro-batch of 2 sequences of 512, in bytes"), std::string::npos);
+  EXPECT_TRUE(has_line(text, "block 1", grouped(saved.network.layers[0].one))) << text;
+  EXPECT_TRUE(has_line(text, "block 1", grouped(saved.generator.layers[0].total()))) << text;
+  EXPECT_TRUE(has_line(text, "block 3, pooling layer", grouped(saved.network.layers[3].one)));
+  EXPECT_TRUE(has_line(text, "decoder", grouped(saved.network.layers[5].total()))) << text;
+  EXPECT_TRUE(has_line(text, "head", grouped(saved.generator_head))) << text;
+
+  const int64_t flat = 4 * flat_elements(model);
+  EXPECT_NE(text.find("Memory of a rank with 4 of 32 logical shards"), std::string::npos) << text;
+  EXPECT_TRUE(has_line(text, "weights", grouped(flat) + '\n')) << text;
+  EXPECT_TRUE(has_line(text, "partial sums of gradients over shards", grouped(2 * flat) + '\n'));
+  EXPECT_TRUE(has_line(text, "kept activations", grouped(saved.total()) + '\n')) << text;
+  EXPECT_TRUE(has_line(text, "a rank needs, beside scratch", grouped(6 * flat + saved.total())))
+      << text;
+}
+
+TEST(Inspect, SizesInWords) {
+  EXPECT_EQ(size_text(0), "0 bytes");
+  EXPECT_EQ(size_text(1023), "1023 bytes");
+  EXPECT_EQ(size_text(1536), "1.50 KiB");
+  EXPECT_EQ(size_text(int64_t{5} << 40), "5.00 TiB");
+}
+
 TEST(Inspect, ABaselineMayBeAConfigFile) {
   const std::string text = inspect("model " + config("electra-B10-10-10H1024") + " --baseline " +
                                    FUNNEL_CONFIGS_DIR + "/electra-B10-10-10H1024.textproto")
@@ -91,6 +123,8 @@ TEST(Inspect, WrongUseExitsWith2AndSaysWhy) {
   expect_usage_error("model " + config("tiny") + " --seq-len 4", "data.seq_len");
   expect_usage_error("model " + config("tiny") + " --seq-len none", "--seq-len");
   expect_usage_error("model " + config("tiny") + " --batch 0", "--batch");
+  expect_usage_error("model " + config("tiny") + " --ranks 3", "a power of two, found 3");
+  expect_usage_error("model " + config("tiny") + " --ranks 8", "at most the 4 logical shards");
   expect_usage_error("model " + config("tiny") + " --baseline L12", "--baseline");
   expect_usage_error("model " + config("tiny") + " --baseline L0H64", "model.blocks");
 }
@@ -98,7 +132,8 @@ TEST(Inspect, WrongUseExitsWith2AndSaysWhy) {
 TEST(Inspect, HelpNamesEveryOption) {
   const Outcome outcome = inspect("model --help");
   EXPECT_EQ(outcome.exit_code, 0);
-  for (const char* option : {"--config", "--set", "--seq-len", "--batch", "--baseline"}) {
+  for (const char* option :
+       {"--config", "--set", "--seq-len", "--batch", "--ranks", "--baseline"}) {
     EXPECT_NE(outcome.output.find(option), std::string::npos) << option;
   }
 }

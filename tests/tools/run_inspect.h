@@ -28,11 +28,13 @@ inline Outcome inspect(const std::string& arguments) {
   return outcome;
 }
 
-// Whether a line starts with the name and has the value as one of its words.
+// Whether a line starts with the name and has the value as words of its own; a line break at the
+// value's end stands for the line's.
 inline bool has_line(const std::string& output, const std::string& name, const std::string& value) {
   for (size_t at = 0; (at = output.find("\n  " + name + "  ", at)) != std::string::npos; ++at) {
-    const std::string line = output.substr(at + 1, output.find('\n', at + 1) - at - 1) + ' ';
-    if (line.find(' ' + value + ' ') != std::string::npos) return true;
+    const std::string line = output.substr(at + 1, output.find('\n', at + 1) - at);
+    const auto has = [&](const std::string& words) { return line.find(' ' + words) != line.npos; };
+    if (has(value + ' ') || has(value + '\n') || (value.ends_with('\n') && has(value))) return true;
   }
   return false;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// funnel-inspect: what a model costs before it is trained, and what a checkpoint holds.
+// funnel-inspect: what a model costs before it is trained, what a run has learned, and what a
+// checkpoint holds.
 #include <CLI/CLI.hpp>
 
 #include <exception>
@@ -12,6 +13,7 @@
 #include "launch/config.h"
 #include "tools/funnel_inspect/checkpoint_report.h"
 #include "tools/funnel_inspect/model_report.h"
+#include "tools/funnel_inspect/run_report.h"
 
 namespace {
 
@@ -21,13 +23,15 @@ struct ModelOptions {
   std::string baseline;
   int64_t seq_len = 0;  // 0: the config's
   int64_t batch = 0;    // 0: the config's
+  int64_t ranks = 1;
 };
 
 void add_model_command(CLI::App& app, ModelOptions& options) {
   CLI::App* model = app.add_subcommand(
       "model",
       "Print a model's parameters, its floating-point operations by layer and by training step, "
-      "and how both compare with a baseline.\nExample: funnel-inspect model --config "
+      "the memory that training needs, and how the model compares with a baseline.\nExample: "
+      "funnel-inspect model --config "
       "configs/electra-B4-4-4H768.textproto --set model.decoder=1 --seq-len 128");
   model
       ->add_option("--config", options.configs,
@@ -54,6 +58,12 @@ void add_model_command(CLI::App& app, ModelOptions& options) {
       ->type_name("N")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   model
+      ->add_option("--ranks", options.ranks,
+                   "Ranks that share the logical shards of a step, for the memory of one (default: "
+                   "1)")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+  model
       ->add_option("--baseline", options.baseline,
                    "What to compare with: a layout such as L24H1024, or a config file (default: "
                    "L24H1024 for a width of 1024 or more, otherwise L12H768)")
@@ -67,7 +77,18 @@ void inspect_model(const ModelOptions& options) {
   const std::string baseline =
       options.baseline.empty() ? funnel::default_baseline(model) : options.baseline;
   std::cout << funnel::model_report(config, funnel::baseline_network(baseline, model.vocab),
-                                    options.batch > 0 ? options.batch : config.train.global_batch);
+                                    options.batch > 0 ? options.batch : config.train.global_batch,
+                                    options.ranks);
+}
+
+void add_run_command(CLI::App& app, std::filesystem::path& folder) {
+  CLI::App* run = app.add_subcommand(
+      "run",
+      "Print what a run has learned so far, how fast it went, what it has saved and what to type "
+      "next. The run may be at work.\nExample: funnel-inspect run RUN");
+  run->add_option("folder", folder, "The run folder of funnel-pretrain --run")
+      ->type_name("FOLDER")
+      ->required();
 }
 
 void add_checkpoint_command(CLI::App& app, funnel::CheckpointReportOptions& options) {
@@ -90,17 +111,21 @@ void add_checkpoint_command(CLI::App& app, funnel::CheckpointReportOptions& opti
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Inspect Funnel-Transformer models and checkpoints.", "funnel-inspect");
+  CLI::App app("Inspect Funnel-Transformer models, runs and checkpoints.", "funnel-inspect");
   app.require_subcommand(1, 1);
   app.set_help_all_flag("--help-all", "Print the help of every command and exit");
   ModelOptions model;
   add_model_command(app, model);
+  std::filesystem::path run;
+  add_run_command(app, run);
   funnel::CheckpointReportOptions checkpoint;
   add_checkpoint_command(app, checkpoint);
   try {
     app.parse(argc, argv);
     if (app.got_subcommand("model")) {
       inspect_model(model);
+    } else if (app.got_subcommand("run")) {
+      std::cout << funnel::run_report(run, std::filesystem::path(argv[0]).parent_path());
     } else {
       std::cout << funnel::checkpoint_report(checkpoint);
     }

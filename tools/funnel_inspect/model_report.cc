@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/model/model_cost.h"
+#include "tools/funnel_inspect/memory_report.h"
 #include "tools/funnel_inspect/table.h"
 
 namespace funnel {
@@ -69,11 +69,6 @@ std::string parameter_table(const PretrainConfig& config) {
   }
   table.add({"trained in total", grouped(trained.total())});
   return "\nParameters\n" + table.text();
-}
-
-std::string run_name(const LayerRun& run) {
-  if (run.is_decoder) return "decoder";
-  return concat("block ", run.block + 1, run.is_pooling ? ", pooling layer" : "");
 }
 
 std::string layer_table(const char* title, const FunnelConfig& network, int64_t seq,
@@ -159,6 +154,11 @@ std::string ratio_table(const FunnelConfig& model, const FunnelConfig& baseline,
 
 }  // namespace
 
+std::string run_name(const LayerRun& run) {
+  if (run.is_decoder) return "decoder";
+  return concat("block ", run.block + 1, run.is_pooling ? ", pooling layer" : "");
+}
+
 std::string model_headline(const RunConfig& config) {
   const FunnelConfig& model = config.pretrain.model;
   const bool is_electra = config.pretrain.objective == Objective::electra;
@@ -204,7 +204,8 @@ std::string default_baseline(const FunnelConfig& config) {
   return config.width >= 1024 ? "L24H1024" : "L12H768";
 }
 
-std::string model_report(const RunConfig& config, const FunnelConfig& baseline, int64_t batch) {
+std::string model_report(const RunConfig& config, const FunnelConfig& baseline, int64_t batch,
+                         int64_t ranks) {
   const PretrainConfig& pretrain = config.pretrain;
   const int64_t seq = config.data.seq_len;
   const Unit unit = unit_for(step_flops_of(config).forward());
@@ -215,7 +216,10 @@ std::string model_report(const RunConfig& config, const FunnelConfig& baseline, 
   } else {
     text += layer_table("Network", pretrain.model, seq, unit);
   }
-  return text + step_table(config, batch, unit) + ratio_table(pretrain.model, baseline, seq);
+  const int64_t shards = config.train.logical_shards;
+  return text + step_table(config, batch, unit) +
+         memory_report(config, (batch + shards - 1) / shards, ranks) +
+         ratio_table(pretrain.model, baseline, seq);
 }
 
 }  // namespace funnel

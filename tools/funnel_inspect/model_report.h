@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What "funnel-inspect model" prints: parameters, operations by layer and by step, and ratios to a
-// baseline. The counting is core/model/model_cost's; this only lays it out.
+// What "funnel-inspect model" prints: parameters, operations by layer and by step, memory, and
+// ratios to a baseline. The counting is core/model's; this only lays it out.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "core/model/model_cost.h"
 #include "launch/config.h"
 
 namespace funnel {
@@ -24,7 +25,11 @@ std::string default_baseline(const FunnelConfig& config);
 // "B4-4-4H768, ELECTRA, vocabulary 30,522, generator B4-4-4H192 with 3 heads and inner 768"
 std::string model_headline(const RunConfig& config);
 
-// The whole report, for steps of `batch` sequences.
-std::string model_report(const RunConfig& config, const FunnelConfig& baseline, int64_t batch);
+// "block 2, pooling layer"
+std::string run_name(const LayerRun& run);
+
+// The whole report, for steps of `batch` sequences in the config's logical shards on `ranks` ranks.
+std::string model_report(const RunConfig& config, const FunnelConfig& baseline, int64_t batch,
+                         int64_t ranks);
 
 }  // namespace funnel

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iomanip>
+#include <iterator>
 #include <sstream>
 
 namespace funnel {
@@ -32,6 +33,14 @@ std::string grouped(int64_t number) {
     digits.insert(at, 1, ',');
   }
   return digits;
+}
+
+std::string size_text(int64_t bytes) {
+  static constexpr const char* kUnits[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  double size = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (; size >= 1024 && unit + 1 < std::size(kUnits); ++unit) size /= 1024;
+  return fixed(size, unit == 0 ? 0 : 2) + " " + kUnits[unit];
 }
 
 std::string fixed(double number, int digits) {

@@ -21,6 +21,9 @@ class Table {
 // 1234567 as "1,234,567"; not negative.
 std::string grouped(int64_t number);
 
+// Bytes in the unit that suits them: "1.50 GiB".
+std::string size_text(int64_t bytes);
+
 // With so many digits after the point.
 std::string fixed(double number, int digits);
 
