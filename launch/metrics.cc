@@ -35,12 +35,14 @@ void add_losses(Json& line, const PretrainMetrics& metrics) {
 }
 
 // Keeps whole lines of steps up to resumed_step; the last line of a killed life may be torn.
-std::string lines_up_to(const std::filesystem::path& path, int64_t resumed_step) {
-  std::ifstream in(path);
+std::string lines_up_to(const std::string& text, int64_t resumed_step) {
+  std::istringstream in(text);
   std::string kept;
   for (std::string line; std::getline(in, line);) {
     const Json parsed = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (parsed.is_object() && parsed.value("step", int64_t{0}) <= resumed_step) kept += line + '\n';
+    if (!parsed.is_object() || !parsed.contains("step")) continue;
+    const Json& step = parsed["step"];
+    if (step.is_number_integer() && step <= resumed_step) kept += line + '\n';
   }
   return kept;
 }
@@ -74,8 +76,9 @@ std::string time_text(double seconds) {
 
 MetricsFile::MetricsFile(const std::filesystem::path& path, int64_t resumed_step) : path_(path) {
   if (std::filesystem::exists(path)) {
-    const std::string kept = lines_up_to(path, resumed_step);
-    write_durably(path, std::span<const char>(kept.data(), kept.size()));
+    const std::string text = read_text_file(path);
+    const std::string kept = lines_up_to(text, resumed_step);
+    if (kept != text) write_durably(path, std::span<const char>(kept.data(), kept.size()));
   }
   file_.open(path, std::ios::app);
   FUNNEL_CHECK_INPUT(file_.is_open(), "cannot open ", path.string(), " for writing");

@@ -12,6 +12,7 @@
 #include "launch/signals.h"
 #include "launch/trainer.h"
 #include "parallel/mpi_comm.h"
+#include "parallel/together.h"
 #include "parallel/world.h"
 
 namespace {
@@ -30,8 +31,7 @@ void declare(CLI::App& app, Options& options) {
          "--config", options.configs,
          "configuration in protobuf text format (configs/schema.proto documents every field); "
          "may be given several times, later files override earlier ones")
-      ->required()
-      ->check(CLI::ExistingFile);
+      ->required();
   app.add_option(
          "--set", options.overrides,
          "override one field, path=value, as in --set optimizer.learning_rate=3e-4; repeatable")
@@ -49,20 +49,43 @@ void declare(CLI::App& app, Options& options) {
       "93 a person must look, others: a crash.");
 }
 
-ExitCode train(const World& world, const Options& options, const RunConfig& config) {
-  FUNNEL_CHECK_INPUT(!options.paths.data.empty(),
-                     "--data is missing: a folder made by funnel-shard");
-  FUNNEL_CHECK_INPUT(!options.paths.run.empty(), "--run is missing: the folder of this run");
+RunConfig configuration(Comm& comm, const Options& options) {
+  RunConfig config;
+  together(comm, [&] {
+    config = load_config(options.configs, options.overrides);
+    if (options.print_config) return;
+    FUNNEL_CHECK_INPUT(!options.paths.data.empty(),
+                       "--data is missing: a folder made by funnel-shard");
+    FUNNEL_CHECK_INPUT(!options.paths.run.empty(), "--run is missing: the folder of this run");
+  });
+  return config;
+}
+
+ExitCode run(const World& world, const Options& options) {
   MpiComm comm(world);
+  const RunConfig config = configuration(comm, options);
+  if (options.print_config) {
+    if (world.rank() == 0) std::fputs(resolved_text(config).c_str(), stdout);
+    return ExitCode::kDone;
+  }
   catch_stop_signals();
   Trainer trainer(comm, config, options.paths);
   return trainer.run();
 }
 
-// Reports an error and ends the whole job, because other ranks may wait for this one.
-[[noreturn]] void fail(const World& world, const std::string& message, ExitCode code) {
+// Wrong usage is the same on every rank: one of them tells.
+int report_usage(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);  // --help
+  const World world;
+  if (world.rank() == 0) app.exit(error);
+  return static_cast<int>(ExitCode::kUsage);
+}
+
+// An error of this rank alone ends the whole job, because other ranks may wait for this one.
+int fail_alone(const World& world, const std::string& message, ExitCode code) {
   log_error(world.size() == 1 ? message : concat(message, " (on ", world.host(), ")"));
-  World::abort(static_cast<int>(code));
+  if (world.size() > 1) World::abort(static_cast<int>(code));
+  return static_cast<int>(code);
 }
 
 }  // namespace
@@ -74,20 +97,18 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+    return report_usage(app, error);
   }
   World world;
   open_log(world.rank());
   try {
-    const RunConfig config = load_config(options.configs, options.overrides);
-    if (options.print_config) {
-      if (world.rank() == 0) std::fputs(resolved_text(config).c_str(), stdout);
-      return 0;
-    }
-    return static_cast<int>(train(world, options, config));
+    return static_cast<int>(run(world, options));
+  } catch (const SharedError& error) {
+    if (world.rank() == 0) log_error(error.what());
+    return static_cast<int>(error.exit_code());
   } catch (const Error& error) {
-    fail(world, error.what(), error.exit_code());
+    return fail_alone(world, error.what(), error.exit_code());
   } catch (const std::exception& error) {
-    fail(world, error.what(), ExitCode::kFailure);
+    return fail_alone(world, error.what(), ExitCode::kFailure);
   }
 }

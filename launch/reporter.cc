@@ -43,10 +43,10 @@ void Reporter::step(int64_t steps_done, const StepReport& report, double waited_
   progress_.show(text);
   if (report.skipped)
     warning(concat("step ", steps_done, " was skipped: a loss or gradient is not finite"));
-  const bool is_line = steps_done % config_.train.log_every_steps == 0 || report.stop ||
-                       steps_done == resumed_step_ + 1 || steps_done == config_.train.steps;
-  if (!is_line) return;
-  metrics_.train(steps_done, report, now, life_seconds());
+  const bool is_regular = steps_done % config_.train.log_every_steps == 0 || steps_done == 1 ||
+                          steps_done == config_.train.steps;
+  if (is_regular) metrics_.train(steps_done, report, now, life_seconds());
+  if (!is_regular && !report.stop && steps_done != resumed_step_ + 1) return;
   if (!progress_.on_terminal()) log_info(text);
   reported_at_ = Clock::now();
   reported_step_ = steps_done;

@@ -23,8 +23,9 @@ class Reporter {
   // Starts the clock of the first step.
   void start();
 
-  // After each step: steps_done counts it, waited_seconds is rank 0's waiting for data so far. A
-  // line is written for every log_every_steps-th step, for the first of this life and for the last.
+  // After each step: steps_done counts it, waited_seconds is rank 0's waiting for data so far.
+  // metrics.jsonl gets the first step, every log_every_steps-th and the last, so that it does not
+  // show where lives ended; the log also the first step of this life and the one that stops it.
   void step(int64_t steps_done, const StepReport& report, double waited_seconds);
 
   // Held-out losses.

@@ -38,27 +38,34 @@ std::string joined(const std::vector<std::string>& lines) {
 
 Trainer::Trainer(Comm& comm, RunConfig config, const RunPaths& paths)
     : comm_(comm), config_(std::move(config)) {
-  shards_of_rank(config_.train.logical_shards, comm.rank(), comm.size());
-  together(comm, [&] { open_data(paths.data); });
+  together(comm, [&] {
+    shards_of_rank(config_.train.logical_shards, comm.rank(), comm.size());
+    open_data(paths.data);
+  });
   open_run_folder(paths);
-  learner_ = std::make_unique<Learner>(comm, config_);
+  together(comm, [&] { learner_ = std::make_unique<Learner>(comm, config_); });
   resume();
-  if (!is_root()) return;
-  const double peak_flops = measure_fma_peak() * comm.size();
-  log_start(peak_flops);
-  reporter_ = std::make_unique<Reporter>(config_, folder_->metrics(), step_, peak_flops);
+  together(comm, [&] { start_reporting(); });
 }
 
 void Trainer::open_data(const std::filesystem::path& folder) {
   data_ = std::make_unique<DataSet>(DataSet::open(folder));
   set_vocabulary(config_, data_->vocabulary().size(), folder.string());
-  FUNNEL_CHECK_INPUT(data_->seq_len() == config_.data.seq_len, folder.string(),
-                     ": its sequences have ", data_->seq_len(), " tokens, but data.seq_len is ",
-                     config_.data.seq_len);
+  check_seq_len(*data_);
   const std::filesystem::path held_out = folder / kHeldOutFolder;
-  if (std::filesystem::exists(held_out)) {
-    held_out_ = std::make_unique<DataSet>(DataSet::open(held_out));
-  }
+  if (!std::filesystem::exists(held_out)) return;
+  held_out_ = std::make_unique<DataSet>(DataSet::open(held_out));
+  check_seq_len(*held_out_);
+  FUNNEL_CHECK_INPUT(held_out_->vocabulary().digest() == data_->vocabulary().digest(),
+                     held_out.string(), ": vocabulary: expected that of ", folder.string(),
+                     " with SHA-256 ", data_->vocabulary().digest(), ", found ",
+                     held_out_->vocabulary().digest());
+}
+
+void Trainer::check_seq_len(const DataSet& data) const {
+  FUNNEL_CHECK_INPUT(data.seq_len() == config_.data.seq_len, "data.seq_len: expected ",
+                     data.seq_len(), ", the tokens in a sequence of ", data.folder().string(),
+                     "; found ", config_.data.seq_len);
 }
 
 void Trainer::open_run_folder(const RunPaths& paths) {
@@ -102,13 +109,25 @@ void Trainer::resume() {
                       .values = learner_->params().values(),
                       .moment1 = learner_->moment1(),
                       .moment2 = learner_->moment2()};
-  const Resumed resumed = load_newest_checkpoint(comm_, checkpoints_, state);
-  if (!resumed.path.empty()) step_ = saved_step_ = state.step;
+  Resumed resumed;
+  try {
+    resumed = load_newest_checkpoint(comm_, checkpoints_, state);
+  } catch (const Error& error) {
+    throw_together(comm_, error);  // every rank is here
+  }
+  if (!resumed.path.empty()) step_ = state.step;
   if (!is_root()) return;
   for (const DamagedCheckpoint& damaged : resumed.damaged) {
     log_warning("checkpoint passed over: " + damaged.reason);
   }
   if (!resumed.path.empty()) log_info("resumed " + resumed.path.string());
+}
+
+void Trainer::start_reporting() {
+  if (!is_root()) return;
+  const double peak_flops = measure_fma_peak() * comm_.size();
+  log_start(peak_flops);
+  reporter_ = std::make_unique<Reporter>(config_, folder_->metrics(), step_, peak_flops);
 }
 
 void Trainer::log_start(double peak_flops) const {
@@ -125,13 +144,13 @@ void Trainer::log_start(double peak_flops) const {
 }
 
 ExitCode Trainer::run() {
-  feed_ = std::make_unique<ShardFeed>(*data_, config_, learner_->shards(), step_);
+  if (step_ < config_.train.steps) {
+    feed_ = std::make_unique<ShardFeed>(*data_, config_, learner_->shards(), step_);
+  }
   if (is_root()) reporter_->start();
   while (step_ < config_.train.steps) {
     if (const std::optional<ExitCode> end = advance()) return *end;
   }
-  if (evaluated_step_ != step_) evaluate();
-  if (saved_step_ != step_) save();
   tell(concat("done: ", step_, " steps, checkpoints in ", checkpoints_.string()));
   return ExitCode::kDone;
 }
@@ -142,14 +161,13 @@ std::optional<ExitCode> Trainer::advance() {
   ++step_;
   if (is_root()) reporter_->step(step_, report, feed_->waited_seconds());
   if (const std::optional<ExitCode> end = judge(report)) return end;
-  if (report.stop) {
-    save();
-    tell(concat("stopped on request after step ", step_, "; saved"));
-    return ExitCode::kSaved;
-  }
+  // Evaluation comes first, also before a stop: what a checkpoint's next life starts from has been
+  // evaluated once and never again.
   if (is_due(config_.train.eval_every_steps)) evaluate();
-  if (is_due(config_.train.save_every_steps)) save();
-  return std::nullopt;
+  if (is_due(config_.train.save_every_steps) || report.stop) save();
+  if (!report.stop || step_ == config_.train.steps) return std::nullopt;
+  tell(concat("stopped on request after step ", step_, "; saved"));
+  return ExitCode::kSaved;
 }
 
 std::optional<ExitCode> Trainer::judge(const StepReport& report) {
@@ -166,7 +184,6 @@ std::optional<ExitCode> Trainer::judge(const StepReport& report) {
 }
 
 void Trainer::evaluate() {
-  evaluated_step_ = step_;
   if (!held_out_ || config_.train.eval_batches == 0) return;
   const Reporter::Clock::time_point before = Reporter::Clock::now();
   ShardFeed feed(*held_out_, config_, learner_->shards(), 0);
@@ -192,7 +209,6 @@ void Trainer::save() {
   const int keep = static_cast<int>(std::max<int64_t>(2, config_.train.keep_checkpoints));
   const std::filesystem::path path =
       save_checkpoint(comm_, checkpoints_, state, {.keep_last = keep, .before = {}});
-  saved_step_ = step_;
   if (!is_root()) return;
   const std::chrono::duration<double> seconds = Reporter::Clock::now() - before;
   reporter_->message(concat("saved ", path.string(), " in ", seconds.count(), " s"));

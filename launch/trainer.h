@@ -35,10 +35,12 @@ class Trainer {
   ExitCode run();
 
  private:
+  void open_data(const std::filesystem::path& folder);
+  void check_seq_len(const DataSet& data) const;
   void open_run_folder(const RunPaths& paths);
   void agree_with_stored_config();
-  void open_data(const std::filesystem::path& folder);
   void resume();
+  void start_reporting();
   void log_start(double peak_flops) const;
 
   // One step and what follows from it; a value ends the run.
@@ -46,7 +48,9 @@ class Trainer {
   std::optional<ExitCode> judge(const StepReport& report);
   void evaluate();
   void save();
-  bool is_due(int64_t every_steps) const { return every_steps > 0 && step_ % every_steps == 0; }
+  bool is_due(int64_t every_steps) const {
+    return step_ == config_.train.steps || (every_steps > 0 && step_ % every_steps == 0);
+  }
   void tell(const std::string& text);
   void complain(const std::string& text);
   bool is_root() const { return comm_.rank() == 0; }
@@ -63,8 +67,6 @@ class Trainer {
   std::unique_ptr<Reporter> reporter_;  // rank 0 only
 
   int64_t step_ = 0;  // steps done
-  int64_t saved_step_ = -1;
-  int64_t evaluated_step_ = -1;
   int64_t nonfinite_in_row_ = 0;
 };
 

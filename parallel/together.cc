@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "parallel/together.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -19,7 +20,7 @@ struct Report {
 
 void throw_together(Comm& comm, const std::optional<Error>& mine) {
   if (comm.size() == 1) {
-    if (mine) throw *mine;
+    if (mine) throw SharedError(mine->what(), mine->exit_code());
     return;
   }
   Report report;
@@ -32,11 +33,14 @@ void throw_together(Comm& comm, const std::optional<Error>& mine) {
   std::vector<Report> reports(comm.size());
   comm.all_gather(ConstTensor(&report, {bytes}, DType::u8),
                   Tensor(reports.data(), {bytes * comm.size()}, DType::u8));
-  for (int rank = 0; rank < comm.size(); ++rank) {
-    if (reports[rank].failed == 0) continue;
-    throw Error(concat("rank ", rank, ": ", reports[rank].message),
-                static_cast<ExitCode>(reports[rank].exit_code));
-  }
+  const auto first = std::find_if(reports.begin(), reports.end(),
+                                  [](const Report& report) { return report.failed != 0; });
+  if (first == reports.end()) return;
+  const bool all_say_so = std::all_of(reports.begin(), reports.end(), [&](const Report& report) {
+    return std::strcmp(report.message, first->message) == 0;
+  });
+  const std::string who = all_say_so ? "" : concat("rank ", first - reports.begin(), ": ");
+  throw SharedError(who + first->message, static_cast<ExitCode>(first->exit_code));
 }
 
 void broadcast_text(Comm& comm, std::string& text, int root) {

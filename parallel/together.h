@@ -12,8 +12,15 @@
 
 namespace funnel {
 
+// An error that every rank of the group throws at the same place: all can end in order, and one of
+// them tells.
+class SharedError : public Error {
+ public:
+  using Error::Error;
+};
+
 // Collective. If any rank gives an error, every rank throws that of the lowest such rank, with its
-// exit code; when there are several ranks, the message begins with "rank N: ".
+// exit code, as a SharedError. Unless all ranks say the same, the message begins with "rank N: ".
 void throw_together(Comm& comm, const std::optional<Error>& mine);
 
 // Collective. Runs work() on this rank, then throw_together. work() must not communicate.

@@ -28,6 +28,8 @@ class MlmNetwork {
 
   MlmNetwork(Params& params, const std::string& prefix, const FunnelConfig& config,
              const Embedding& embedding);
+  // A copy would keep reading the embedding of the original's owner.
+  MlmNetwork(const MlmNetwork&) = delete;
 
   // Reads masked_ids, segments, hidden, positions and targets.
   void forward(Step& step, Site site, const PretrainBatch& batch, Saved& saved);

@@ -190,6 +190,12 @@ void check_failing_together(Comm& comm) {
     EXPECT_EQ(error.what(), expected);
     EXPECT_EQ(error.exit_code(), ExitCode::kUsage);
   }
+  try {
+    together(comm, [] { throw Error("no such folder"); });
+    ADD_FAILURE() << "rank " << comm.rank() << " did not throw";
+  } catch (const SharedError& error) {
+    EXPECT_STREQ(error.what(), "no such folder");  // all say so
+  }
   comm.barrier();  // the group still works
 }
 
