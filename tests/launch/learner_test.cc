@@ -244,7 +244,7 @@ TEST(Learner, LearnsATinyCorpusByHeart) {
   config.optimizer.warmup_steps = 20;
   config.pretrain.generator_width_ratio = 1;
   config.train.logical_shards = 1;
-  config.train.steps = 400;
+  config.train.steps = 1200;
   write_numbered_data(folder / "data", 8, config.data.seq_len, model.vocab, 8, 8);
   const DataSet data = DataSet::open(folder / "data");
 
