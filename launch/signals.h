@@ -5,7 +5,8 @@
 
 namespace funnel {
 
-// From now on SIGTERM, SIGUSR1 and SIGINT request a stop; more of them change nothing.
+// From now on SIGTERM, SIGUSR1 and SIGINT request a stop; more of them change nothing. Called by
+// the thread that computes.
 void catch_stop_signals();
 
 bool stop_requested();
