@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of funnel-pretrain on several ranks and through several lives. Oracle: one undisturbed run on
+one rank, whose losses and weights every other run must repeat bit for bit."""
+
+import os
+import random
+import shutil
+import signal
+import unittest
+
+from pretrain_runs import PretrainRuns, checkpoints, flip_byte, losses, metrics, newest_state, ranks_of
+
+LONG = ["train.steps=150", "train.eval_every_steps=50", "train.save_every_steps=40"]
+
+
+class Ranks(PretrainRuns):
+    def test_ranks_give_the_same_bits(self):
+        for objective in ("ELECTRA", "MLM"):
+            kind = [f"objective.kind={objective}"]
+            alone = self.folder / f"alone-{objective}"
+            self.pretrain(alone, settings=kind)
+            self.assertEqual([line["kind"] for line in metrics(alone)].count("eval"), 2)
+            for ranks in (2, 4):
+                run = self.folder / f"ranks-{ranks}-{objective}"
+                self.pretrain(run, ranks=ranks, settings=kind)
+                self.assert_same_run(run, alone)
+
+
+class Lives(PretrainRuns):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.undisturbed = cls.folder / "undisturbed"
+        cls("pretrain").pretrain(cls.undisturbed, settings=LONG)
+        cls.draw = random.Random(3)
+
+    def test_signal_to_one_process(self):
+        run = self.folder / "terminated"
+        for stop, expected in ((signal.SIGTERM, 75), (signal.SIGINT, 75)):
+            process = self.start(run, settings=LONG)
+            self.wait_for_step(run, process, len(losses(run)) + self.draw.randint(5, 30))
+            process.send_signal(stop)
+            self.finish(process, expected)
+        self.pretrain(run, ranks=2, settings=LONG)
+        self.assert_same_run(run, self.undisturbed)
+
+    def test_signal_to_one_rank(self):
+        run = self.folder / "one-rank"
+        process = self.start(run, ranks=4, settings=LONG)
+        self.wait_for_step(run, process, self.draw.randint(5, 60))
+        os.kill(self.draw.choice(ranks_of(process)), signal.SIGUSR1)
+        self.finish(process, 75)
+        self.pretrain(run, settings=LONG)
+        self.assert_same_run(run, self.undisturbed)
+
+    def test_killed_rank(self):
+        run = self.folder / "killed"
+        process = self.start(run, ranks=2, settings=LONG)
+        self.wait_for_step(run, process, self.draw.randint(45, 75))
+        os.kill(ranks_of(process)[1], signal.SIGKILL)
+        self.assertNotIn(process.wait(timeout=120), (0, 2, 75, 93))
+        self.assertEqual(checkpoints(run)[-1].name, "step-00000040")
+        self.pretrain(run, ranks=2, settings=LONG)
+        self.assert_same_run(run, self.undisturbed)
+
+    def test_damaged_checkpoint(self):
+        run = self.folder / "damaged"
+        shutil.copytree(self.undisturbed, run)
+        newest = checkpoints(run)[-1]
+        damaged = next(newest.glob("*.h5"))
+        flip_byte(damaged, damaged.stat().st_size // 2)
+        self.assertIn(str(damaged), self.pretrain(run, settings=LONG))
+        self.assert_same_run(run, self.undisturbed)
+
+    def test_finished_run_changes_nothing(self):
+        before = losses(self.undisturbed), newest_state(self.undisturbed)
+        self.pretrain(self.undisturbed, ranks=2, settings=LONG)
+        self.assertEqual((losses(self.undisturbed), newest_state(self.undisturbed)), before)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of funnel-pretrain share: a small data set, a tiny model, and ways to run, watch
+and compare runs. The programs' folder and mpiexec come from the environment."""
+
+import hashlib
+import json
+import os
+import pathlib
+import random
+import subprocess
+import tempfile
+import time
+import unittest
+
+PROGRAMS = pathlib.Path(os.environ["FUNNEL_PROGRAMS"])
+MPIEXEC = os.environ["FUNNEL_MPIEXEC"]
+LIMIT = 120  # seconds; a run that takes longer hangs
+
+CONFIG = """
+model { width: 16 heads: 2 head_width: 8 inner: 32 blocks: "1" blocks: "1" blocks: "1" decoder: "1" }
+objective { generator_width_ratio: 0.5 predictions: 4 }
+data { seq_len: 32 }
+optimizer { learning_rate: 1e-3 warmup_steps: 2 }
+train {
+  steps: 12 global_batch: 8 logical_shards: 4 seed: 7 eval_every_steps: 6 eval_batches: 2
+  save_every_steps: 4 log_every_steps: 1
+}
+"""
+
+
+def sentences(documents, seed):
+    draw = random.Random(seed)
+    words = ["".join(draw.choices("abcdefgh", k=draw.randint(2, 6))) for _ in range(60)]
+    text = []
+    for _ in range(documents):
+        for _ in range(6):
+            text.append(" ".join(draw.choice(words) for _ in range(9)) + ".\n")
+        text.append("\n")
+    return "".join(text)
+
+
+def shard(*arguments):
+    subprocess.run([PROGRAMS / "funnel-shard", *map(str, arguments)], check=True,
+                   capture_output=True, timeout=LIMIT)
+
+
+class PretrainRuns(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.data = cls.make_data("data", sentences(120, seed=1))
+        cls.config = cls.folder / "config.textproto"
+        cls.config.write_text(CONFIG)
+
+    @classmethod
+    def make_data(cls, name, text):
+        source = cls.folder / f"{name}.txt"
+        source.write_text(text)
+        vocabulary, data = cls.folder / f"{name}.vocab", cls.folder / name
+        shard("vocab", "--size", 120, "--output", vocabulary, source)
+        shard("build", "--vocab", vocabulary, "--seq-len", 32, "--held-out", 0.1, "--shard-rows", 64,
+              "--chunk-rows", 16, "--output", data, source)
+        return data
+
+    def command(self, run, ranks=1, data=None, settings=(), config=None):
+        launcher = [MPIEXEC, "--oversubscribe", "-np", str(ranks)] if ranks > 1 else []
+        command = [*launcher, PROGRAMS / "funnel-pretrain", "--config", config or self.config,
+                   "--data", data or self.data, "--run", run]
+        for setting in settings:
+            command += ["--set", setting]
+        return list(map(str, command))
+
+    def run_command(self, command):
+        return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+
+    def pretrain(self, run, expected=0, **options):
+        """Runs to the end; returns what it wrote to standard error."""
+        done = self.run_command(self.command(run, **options))
+        self.assertEqual(done.returncode, expected, done.stderr + done.stdout)
+        return done.stderr
+
+    def start(self, run, **options):
+        return subprocess.Popen(self.command(run, **options), stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+
+    def finish(self, process, expected):
+        self.assertEqual(process.wait(timeout=LIMIT), expected)
+
+    def wait_for_step(self, run, process, step):
+        """Returns once the run has reported the step."""
+        deadline = time.monotonic() + LIMIT
+        while not any(line["step"] >= step for line in metrics(run)):
+            self.assertIsNone(process.poll(), "the run has ended already")
+            self.assertLess(time.monotonic(), deadline, f"step {step} never came")
+
+    def assert_same_run(self, run, other):
+        self.assertEqual(losses(run), losses(other))
+        self.assertEqual(newest_state(run), newest_state(other))
+
+
+def metrics(run):
+    """The whole lines of metrics.jsonl so far."""
+    path = run / "metrics.jsonl"
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def losses(run):
+    """What must not depend on ranks, lives or the clock."""
+    clock = {"tokens_per_second", "flops_per_second", "share_of_peak", "data_wait_share", "seconds"}
+    return [{k: v for k, v in line.items() if k not in clock} for line in metrics(run)]
+
+
+def checkpoints(run):
+    return sorted((run / "checkpoints").glob("step-*"))
+
+
+def newest_state(run):
+    """Name and digest of every file of the newest checkpoint but the manifest, which names the run."""
+    newest = checkpoints(run)[-1]
+    return newest.name, {file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+                         for file in newest.iterdir() if file.suffix == ".h5"}
+
+
+def ranks_of(process):
+    """The processes that mpiexec has started."""
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in children
+            if "funnel-pretrain" in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def flip_byte(path, position):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
