@@ -5,7 +5,18 @@ in mid-run) and one sentence naming what was expected and what was found, and th
 import shutil
 import unittest
 
-from pretrain_runs import PretrainRuns, checkpoints, losses, sentences
+from pretrain_runs import PretrainRuns, checkpoints, flip_byte, losses, sentences
+
+ROW_BYTES = 32 * 2
+CLS = bytes((2, 0))  # the third piece of a vocabulary, in 16 bits
+
+
+def offset_of_a_chunk(shard):
+    """Where sixteen rows of tokens stand, each of which begins with CLS."""
+    for start in range(len(shard) - 16 * ROW_BYTES):
+        if all(shard[at : at + 2] == CLS for at in range(start, start + 16 * ROW_BYTES, ROW_BYTES)):
+            return start
+    raise AssertionError("no chunk of tokens found")
 
 
 class BadInput(PretrainRuns):
@@ -46,10 +57,7 @@ class BadInput(PretrainRuns):
     def test_damaged_shard_in_mid_run(self):
         data = self.copy_of_data()
         for shard in data.glob("*.h5"):
-            content = bytearray(shard.read_bytes())
-            middle = slice(len(content) // 4, 3 * len(content) // 4)
-            content[middle] = bytes(b ^ 0x55 for b in content[middle])
-            shard.write_bytes(content)
+            flip_byte(shard, offset_of_a_chunk(shard.read_bytes()) + 5 * ROW_BYTES + 6)
         said = self.pretrain(self.run_folder, expected=93, data=data, ranks=2)
         self.assertIn(".h5", said)
 

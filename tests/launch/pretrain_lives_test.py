@@ -17,11 +17,11 @@ class Ranks(PretrainRuns):
     def test_ranks_give_the_same_bits(self):
         for objective in ("ELECTRA", "MLM"):
             kind = [f"objective.kind={objective}"]
-            alone = self.folder / f"alone-{objective}"
+            alone = self.new_run(f"alone-{objective}")
             self.pretrain(alone, settings=kind)
             self.assertEqual([line["kind"] for line in metrics(alone)].count("eval"), 2)
             for ranks in (2, 4):
-                run = self.folder / f"ranks-{ranks}-{objective}"
+                run = self.new_run(f"ranks-{ranks}-{objective}")
                 self.pretrain(run, ranks=ranks, settings=kind)
                 self.assert_same_run(run, alone)
 
@@ -30,12 +30,12 @@ class Lives(PretrainRuns):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.undisturbed = cls.folder / "undisturbed"
+        cls.undisturbed = cls("new_run").new_run("undisturbed")
         cls("pretrain").pretrain(cls.undisturbed, settings=LONG)
         cls.draw = random.Random(3)
 
     def test_signal_to_one_process(self):
-        run = self.folder / "terminated"
+        run = self.new_run("terminated")
         for stop, expected in ((signal.SIGTERM, 75), (signal.SIGINT, 75)):
             process = self.start(run, settings=LONG)
             self.wait_for_step(run, process, len(losses(run)) + self.draw.randint(5, 30))
@@ -45,7 +45,7 @@ class Lives(PretrainRuns):
         self.assert_same_run(run, self.undisturbed)
 
     def test_signal_to_one_rank(self):
-        run = self.folder / "one-rank"
+        run = self.new_run("one-rank")
         process = self.start(run, ranks=4, settings=LONG)
         self.wait_for_step(run, process, self.draw.randint(5, 60))
         os.kill(self.draw.choice(ranks_of(process)), signal.SIGUSR1)
@@ -54,7 +54,7 @@ class Lives(PretrainRuns):
         self.assert_same_run(run, self.undisturbed)
 
     def test_killed_rank(self):
-        run = self.folder / "killed"
+        run = self.new_run("killed")
         process = self.start(run, ranks=2, settings=LONG)
         self.wait_for_step(run, process, self.draw.randint(45, 75))
         os.kill(ranks_of(process)[1], signal.SIGKILL)

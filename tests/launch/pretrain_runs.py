@@ -64,6 +64,13 @@ class PretrainRuns(unittest.TestCase):
               "--chunk-rows", 16, "--output", data, source)
         return data
 
+    def new_run(self, name):
+        """A run folder whose run has a fixed id, so that equal states make equal files."""
+        run = self.folder / name
+        run.mkdir()
+        (run / "run_id").write_text("5" * 32 + "\n")
+        return run
+
     def command(self, run, ranks=1, data=None, settings=(), config=None):
         launcher = [MPIEXEC, "--oversubscribe", "-np", str(ranks)] if ranks > 1 else []
         command = [*launcher, PROGRAMS / "funnel-pretrain", "--config", config or self.config,
@@ -118,10 +125,10 @@ def checkpoints(run):
 
 
 def newest_state(run):
-    """Name and digest of every file of the newest checkpoint but the manifest, which names the run."""
+    """Name and digests of the newest checkpoint's files; its manifest tells its own in its last line."""
     newest = checkpoints(run)[-1]
     return newest.name, {file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-                         for file in newest.iterdir() if file.suffix == ".h5"}
+                         for file in newest.iterdir()}
 
 
 def ranks_of(process):
