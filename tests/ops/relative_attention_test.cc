@@ -6,136 +6,13 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/reference/attention.h"
-#include "tests/support/random_tensor.h"
+#include "tests/ops/relative_attention_problem.h"
 #include "tests/support/tolerances.h"
 
 namespace funnel::testing {
 namespace {
 
-constexpr int64_t kWidth = 6;
-
-struct Case {
-  int64_t keys = 1, head_width = 4, heads = 2, batch = 2;
-  bool pooled = false, cls_mask = true, segments = true, hidden = true, dropout = false;
-  DType dtype = DType::f64;
-
-  int64_t queries() const {
-    if (!pooled) return keys;
-    return static_cast<int64_t>(ref::pool_windows(keys, true, false).size());
-  }
-  int64_t shift() const { return pooled ? 2 : 1; }
-  int64_t all() const { return heads * head_width; }
-  Dropout mask() const {
-    if (!dropout) return {};
-    return Dropout(0.3, RandomStream(4, Site("attention"), 2), 3 * heads * queries() * keys);
-  }
-};
-
-void PrintTo(const Case& c, std::ostream* out) {
-  *out << c.queries() << " to " << c.keys << " by " << c.heads << " x " << c.head_width << ' '
-       << name_of(c.dtype) << (c.cls_mask ? "" : " no_cls_mask")
-       << (c.segments ? "" : " no_segments") << (c.hidden ? "" : " no_hidden")
-       << (c.dropout ? " dropout" : "");
-}
-
-// The reference's problem; every number is representable as f32.
-ref::RelativeAttention problem(const Case& c) {
-  const auto random = [&](int64_t n, uint64_t seed) {
-    std::vector<double> values = random_values(n, seed, 0, 0.7);
-    for (double& value : values) value = static_cast<double>(static_cast<float>(value));
-    return values;
-  };
-  ref::RelativeAttention a{.batch = c.batch,
-                           .queries = c.queries(),
-                           .keys = c.keys,
-                           .heads = c.heads,
-                           .head_width = c.head_width,
-                           .width = kWidth,
-                           .q = random(c.batch * c.queries() * c.all(), 1),
-                           .k = random(c.batch * c.keys * c.all(), 2),
-                           .v = random(c.batch * c.keys * c.all(), 3),
-                           .query_positions = ref::block_positions(c.keys, c.pooled, true, false),
-                           .key_positions = ref::block_positions(c.keys, 0, true, false),
-                           .position_kernel = random(kWidth * c.all(), 4),
-                           .content_bias = random(c.all(), 5),
-                           .position_bias = random(c.all(), 6),
-                           .segment_bias = random(c.all(), 7),
-                           .segment_embedding = random(2 * c.all(), 8)};
-  a.cls_mask = c.cls_mask;
-  if (c.segments) {
-    a.query_segments = integers_of(random_integers({c.batch, c.queries()}, DType::u8, 3, 9));
-    a.key_segments = integers_of(random_integers({c.batch, c.keys}, DType::u8, 3, 10));
-  }
-  if (c.hidden) {
-    a.hidden = integers_of(random_integers({c.batch, c.keys}, DType::u8, 2, 11));
-    for (int64_t b = 0; b < c.batch; ++b) a.hidden[b * c.keys] = 0;  // somebody is seen
-  }
-  for (int64_t i = 0; c.dropout && i < c.batch * c.heads * c.queries() * c.keys; ++i) {
-    a.probability_factors.push_back(c.mask().factor(i));
-  }
-  return a;
-}
-
-// The same problem as the op takes it: positions become the projected rows of a table.
-class Problem {
- public:
-  Problem(const Case& c, const ref::RelativeAttention& a)
-      : q(tensor(c, {c.batch, c.queries(), c.heads, c.head_width}, a.q)),
-        k(tensor(c, {c.batch, c.keys, c.heads, c.head_width}, a.k)),
-        v(tensor(c, {c.batch, c.keys, c.heads, c.head_width}, a.v)),
-        table(ref::sinusoid_table(
-            a.query_positions.front() - a.key_positions.front() + c.shift() * c.queries(), 1,
-            rows(c), kWidth)),
-        r(tensor(c, {rows(c), c.heads, c.head_width},
-                 ref::matmul(table, a.position_kernel, rows(c), c.all(), kWidth))),
-        content_bias(tensor(c, {c.heads, c.head_width}, a.content_bias)),
-        position_bias(tensor(c, {c.heads, c.head_width}, a.position_bias)),
-        segment_bias(tensor(c, {c.heads, c.head_width}, a.segment_bias)),
-        segment_embedding(tensor(c, {2, c.heads, c.head_width}, a.segment_embedding)),
-        q_segments({c.batch, c.queries()}, DType::u8),
-        k_segments({c.batch, c.keys}, DType::u8),
-        hidden({c.batch, c.keys}, DType::u8) {
-    in = {.q = q,
-          .k = k,
-          .v = v,
-          .r = r,
-          .content_bias = content_bias,
-          .position_bias = position_bias,
-          .segment_bias = segment_bias,
-          .segment_embedding = segment_embedding,
-          .q_segments = flags(q_segments, a.query_segments),
-          .k_segments = flags(k_segments, a.key_segments),
-          .hidden = flags(hidden, a.hidden),
-          .shift = c.shift(),
-          .cls_mask = c.cls_mask,
-          .dropout = c.mask()};
-  }
-
- private:
-  static int64_t rows(const Case& c) { return c.shift() * c.queries() + c.keys; }
-  static OwnedTensor tensor(const Case& c, Shape shape, const std::vector<double>& values) {
-    return OwnedTensor(shape, c.dtype, values);
-  }
-  // Null where the reference has none.
-  static ConstTensor flags(const OwnedTensor& tensor, const ref::Integers& values) {
-    if (values.empty()) return {};
-    set_values(tensor, std::vector<double>(values.begin(), values.end()));
-    return tensor;
-  }
-
-  OwnedTensor q, k, v;
-
- public:
-  ref::Vector table;  // [rows, kWidth]
-
- private:
-  OwnedTensor r, content_bias, position_bias, segment_bias, segment_embedding;
-  OwnedTensor q_segments, k_segments, hidden;
-
- public:
-  AttentionInputs in;
-};
+using Case = AttentionCase;
 
 class RelativeAttentionTest : public ::testing::TestWithParam<Case> {
  protected:
@@ -150,64 +27,97 @@ class RelativeAttentionTest : public ::testing::TestWithParam<Case> {
   }
 };
 
-TEST_P(RelativeAttentionTest, AgreesWithTheReference) {
+// What forward and backward write.
+struct Results {
+  Results(const Case& c, const AttentionInputs& in)
+      : context(in.q.shape(), c.dtype),
+        normaliser({c.batch, c.heads, c.queries()}, c.dtype),
+        dq(in.q.shape(), c.dtype),
+        dk(in.k.shape(), c.dtype),
+        dv(in.v.shape(), c.dtype),
+        dr(in.r.shape(), c.dtype),
+        dcontent(ones(c, 1)),
+        dposition(ones(c, 1)),
+        dsegment(ones(c, 1)),
+        dembedding(ones(c, 2)) {}
+
+  void forward(Context& device, const AttentionInputs& in) const {
+    relative_attention_forward(device,
+                               {.in = in, .context = context, .log_normaliser = normaliser});
+  }
+  void backward(Context& device, const AttentionInputs& in, ConstTensor dcontext) const {
+    relative_attention_backward(device, {.in = in,
+                                         .context = context,
+                                         .log_normaliser = normaliser,
+                                         .dcontext = dcontext,
+                                         .dq = dq,
+                                         .dk = dk,
+                                         .dv = dv,
+                                         .dr = dr,
+                                         .dcontent_bias = dcontent,
+                                         .dposition_bias = dposition,
+                                         .dsegment_bias = dsegment,
+                                         .dsegment_embedding = dembedding});
+  }
+
+  OwnedTensor context, normaliser, dq, dk, dv, dr;
+  OwnedTensor dcontent, dposition, dsegment, dembedding;  // accumulated: they start from one
+
+ private:
+  static OwnedTensor ones(const Case& c, int64_t rows) {
+    const Shape shape = rows == 1 ? Shape{c.heads, c.head_width} : Shape{2, c.heads, c.head_width};
+    return OwnedTensor(shape, c.dtype, std::vector<double>(shape.elements(), 1.0));
+  }
+};
+
+ref::Vector plus_one(ref::Vector values) {
+  for (double& value : values) value += 1;
+  return values;
+}
+
+TEST_P(RelativeAttentionTest, ForwardAgreesWithTheReference) {
   const Case& c = GetParam();
-  const ref::RelativeAttention a = problem(c);
-  const Problem p(c, a);
-  Context context(Device::cpu);
-
+  const ref::RelativeAttention a = reference_problem(c);
+  const AttentionProblem p(c, a);
+  const Results found(c, p.in);
+  Context device(Device::cpu);
+  found.forward(device, p.in);
   const ref::AttentionOutput expected = ref::attention_forward(a);
-  const OwnedTensor attended(p.in.q.shape(), c.dtype);
-  const OwnedTensor normaliser({c.batch, c.heads, c.queries()}, c.dtype);
-  relative_attention_forward(context,
-                             {.in = p.in, .context = attended, .log_normaliser = normaliser});
-  expect_agreement("context", attended.values(), expected.context);
-  expect_agreement("log_normaliser", normaliser.values(),
+  expect_agreement("context", found.context.values(), expected.context);
+  expect_agreement("log_normaliser", found.normaliser.values(),
                    ref::logsumexp(expected.scores, c.batch * c.heads * c.queries(), c.keys));
+}
 
-  const OwnedTensor dcontext = random_tensor(p.in.q.shape(), DType::f64, 12);
-  const ref::AttentionGradient gradient = ref::attention_backward(a, expected, dcontext.values());
-  const OwnedTensor dcontext_given(p.in.q.shape(), c.dtype, dcontext.values());
-  const OwnedTensor dq(p.in.q.shape(), c.dtype), dk(p.in.k.shape(), c.dtype);
-  const OwnedTensor dv(p.in.v.shape(), c.dtype), dr(p.in.r.shape(), c.dtype);
-  const Shape bias{c.heads, c.head_width}, embedding{2, c.heads, c.head_width};
-  // Accumulated: they start from one.
-  const OwnedTensor dcontent(bias, c.dtype, std::vector<double>(c.all(), 1.0));
-  const OwnedTensor dposition(bias, c.dtype, std::vector<double>(c.all(), 1.0));
-  const OwnedTensor dsegment(bias, c.dtype, std::vector<double>(c.all(), 1.0));
-  const OwnedTensor dembedding(embedding, c.dtype, std::vector<double>(2 * c.all(), 1.0));
-  relative_attention_backward(context, {.in = p.in,
-                                        .context = attended,
-                                        .log_normaliser = normaliser,
-                                        .dcontext = dcontext_given,
-                                        .dq = dq,
-                                        .dk = dk,
-                                        .dv = dv,
-                                        .dr = dr,
-                                        .dcontent_bias = dcontent,
-                                        .dposition_bias = dposition,
-                                        .dsegment_bias = dsegment,
-                                        .dsegment_embedding = dembedding});
-  expect_agreement("dq", dq.values(), gradient.dq);
-  expect_agreement("dk", dk.values(), gradient.dk);
-  expect_agreement("dv", dv.values(), gradient.dv);
-  const std::vector<double> dr_values = dr.values();
+TEST_P(RelativeAttentionTest, BackwardAgreesWithTheReference) {
+  const Case& c = GetParam();
+  const ref::RelativeAttention a = reference_problem(c);
+  const AttentionProblem p(c, a);
+  const Results found(c, p.in);
+  Context device(Device::cpu);
+  found.forward(device, p.in);
+  const std::vector<double> dcontext = random_values(p.in.q.elements(), 12);
+  found.backward(device, p.in, OwnedTensor(p.in.q.shape(), c.dtype, dcontext));
+
+  const ref::AttentionGradient expected =
+      ref::attention_backward(a, ref::attention_forward(a), dcontext);
+  expect_agreement("dq", found.dq.values(), expected.dq);
+  expect_agreement("dk", found.dk.values(), expected.dk);
+  expect_agreement("dv", found.dv.values(), expected.dv);
+  expect_agreement("dcontent_bias", found.dcontent.values(), plus_one(expected.dcontent_bias));
+  expect_agreement("dposition_bias", found.dposition.values(), plus_one(expected.dposition_bias));
+  expect_agreement("dsegment_bias", found.dsegment.values(), plus_one(expected.dsegment_bias));
+  expect_agreement("dsegment_embedding", found.dembedding.values(),
+                   plus_one(expected.dsegment_embedding));
+
+  const std::vector<double> dr = found.dr.values();
   for (int64_t i = 0; i < c.shift() * c.all(); ++i) {
-    ASSERT_EQ(dr_values[i], 0) << "no pair reads the first rows";
+    ASSERT_EQ(dr[i], 0) << "no pair reads the first rows";
   }
   // The gradient of W_r is the table's transpose times that of the table's projected rows.
   const int64_t rows = p.in.r.shape()[0];
-  const ref::Vector dkernel =
-      ref::matmul(ref::transpose(p.table, rows, kWidth), dr_values, kWidth, c.all(), rows);
-  expect_agreement("dr", dkernel, gradient.dposition_kernel);
-  const auto added = [](ref::Vector values) {
-    for (double& value : values) value += 1;
-    return values;
-  };
-  expect_agreement("dcontent_bias", dcontent.values(), added(gradient.dcontent_bias));
-  expect_agreement("dposition_bias", dposition.values(), added(gradient.dposition_bias));
-  expect_agreement("dsegment_bias", dsegment.values(), added(gradient.dsegment_bias));
-  expect_agreement("dsegment_embedding", dembedding.values(), added(gradient.dsegment_embedding));
+  expect_agreement("dr",
+                   ref::matmul(ref::transpose(p.table, rows, kWidth), dr, kWidth, c.all(), rows),
+                   expected.dposition_kernel);
 }
 
 std::vector<Case> all_cases() {
@@ -244,8 +154,8 @@ INSTANTIATE_TEST_SUITE_P(Cases, RelativeAttentionTest, ::testing::ValuesIn(all_c
 TEST(RelativeAttention, AllKeysHiddenIsAsNoneHidden) {
   for (DType dtype : {DType::f32, DType::f64}) {
     const Case c{.keys = 9, .hidden = false, .dtype = dtype};
-    const ref::RelativeAttention a = problem(c);
-    Problem p(c, a);
+    const ref::RelativeAttention a = reference_problem(c);
+    AttentionProblem p(c, a);
     Context context(Device::cpu);
     const OwnedTensor attended(p.in.q.shape(), dtype), seen(p.in.q.shape(), dtype);
     const OwnedTensor normaliser({c.batch, c.heads, c.keys}, dtype);
@@ -265,8 +175,8 @@ TEST(RelativeAttention, AllKeysHiddenIsAsNoneHidden) {
 
 TEST(RelativeAttention, RefusesOtherShapes) {
   const Case c{.keys = 5};
-  const ref::RelativeAttention a = problem(c);
-  const Problem p(c, a);
+  const ref::RelativeAttention a = reference_problem(c);
+  const AttentionProblem p(c, a);
   Context context(Device::cpu);
   const OwnedTensor attended(p.in.q.shape(), c.dtype);
   const OwnedTensor normaliser({c.batch, c.heads, c.keys}, c.dtype);
