@@ -106,10 +106,10 @@ class BadInput(PretrainRuns):
 
     def test_two_jobs_in_one_folder(self):
         first = self.start(self.run_folder, settings=["train.steps=100000"])
-        self.wait_for_step(self.run_folder, first, 3)
-        self.refuses(self.run_folder, first.pid, settings=["train.steps=100000"])
-        first.terminate()
-        self.finish(first, 75)
+        first.reach(3)
+        self.refuses(self.run_folder, first.process.pid, settings=["train.steps=100000"])
+        first.process.terminate()
+        self.assertEqual(first.finish(), 75)
 
     def test_other_config_on_resume(self):
         self.pretrain(self.run_folder)
@@ -124,10 +124,12 @@ class BadInput(PretrainRuns):
             self.assert_usage(arguments)
 
     def assert_usage(self, arguments):
-        command = self.command("unused")[:1] + list(map(str, arguments))
-        done = self.run_command(command)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertTrue(done.stderr or done.stdout)
+        for ranks in (1, 2):
+            command = self.command("unused", ranks=ranks)
+            done = self.run_command(command[:command.index("--config")] + list(map(str, arguments)))
+            self.assertEqual(done.returncode, 2, done.stderr)
+            told = [line for line in done.stderr.splitlines() if "--config" in line or "--data" in line]
+            self.assertEqual(len(told), 1, done.stderr)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import shutil
 import signal
 import unittest
 
-from pretrain_runs import PretrainRuns, checkpoints, flip_byte, losses, metrics, newest_state, ranks_of
+from pretrain_runs import PacedRun, PretrainRuns, checkpoints, flip_byte, losses, metrics, newest_state
 
-LONG = ["train.steps=150", "train.eval_every_steps=50", "train.save_every_steps=40"]
+STEPS, SAVE = 150, 40
+LONG = [f"train.steps={STEPS}", "train.eval_every_steps=50", f"train.save_every_steps={SAVE}"]
 
 
 class Ranks(PretrainRuns):
@@ -36,30 +37,33 @@ class Lives(PretrainRuns):
 
     def test_signal_to_one_process(self):
         run = self.new_run("terminated")
-        for stop, expected in ((signal.SIGTERM, 75), (signal.SIGINT, 75)):
-            process = self.start(run, settings=LONG)
-            self.wait_for_step(run, process, len(losses(run)) + self.draw.randint(5, 30))
-            process.send_signal(stop)
-            self.finish(process, expected)
+        step = 0
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            paced = self.start(run, settings=LONG)
+            paced.reach(step + self.draw.randint(1, 20))
+            paced.process.send_signal(stop)
+            self.assertEqual(paced.finish(), 75)
+            step = metrics(run)[-1]["step"]
+            self.assertEqual(checkpoints(run)[-1].name, f"step-{step:08d}")
         self.pretrain(run, ranks=2, settings=LONG)
         self.assert_same_run(run, self.undisturbed)
 
     def test_signal_to_one_rank(self):
         run = self.new_run("one-rank")
-        process = self.start(run, ranks=4, settings=LONG)
-        self.wait_for_step(run, process, self.draw.randint(5, 60))
-        os.kill(self.draw.choice(ranks_of(process)), signal.SIGUSR1)
-        self.finish(process, 75)
+        paced = self.start(run, ranks=4, settings=LONG)
+        paced.reach(self.draw.randint(1, STEPS - 1 - PacedRun.AHEAD))
+        os.kill(self.draw.choice(paced.ranks()), signal.SIGUSR1)
+        self.assertEqual(paced.finish(), 75)
         self.pretrain(run, settings=LONG)
         self.assert_same_run(run, self.undisturbed)
 
     def test_killed_rank(self):
         run = self.new_run("killed")
-        process = self.start(run, ranks=2, settings=LONG)
-        self.wait_for_step(run, process, self.draw.randint(45, 75))
-        os.kill(ranks_of(process)[1], signal.SIGKILL)
-        self.assertNotIn(process.wait(timeout=120), (0, 2, 75, 93))
-        self.assertEqual(checkpoints(run)[-1].name, "step-00000040")
+        paced = self.start(run, ranks=2, settings=LONG)
+        paced.reach(self.draw.randint(SAVE + 2, 2 * SAVE - 1 - PacedRun.AHEAD))
+        os.kill(paced.ranks()[1], signal.SIGKILL)
+        self.assertEqual(paced.finish(), 128 + signal.SIGKILL)
+        self.assertEqual(checkpoints(run)[-1].name, f"step-{SAVE:08d}")
         self.pretrain(run, ranks=2, settings=LONG)
         self.assert_same_run(run, self.undisturbed)
 

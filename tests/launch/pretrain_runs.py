@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of funnel-pretrain share: a small data set, a tiny model, and ways to run, watch
+"""What the tests of funnel-pretrain share: a small data set, a tiny model, and ways to run, pace
 and compare runs. The programs' folder and mpiexec come from the environment."""
 
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import random
+import select
 import subprocess
 import tempfile
-import time
 import unittest
 
 PROGRAMS = pathlib.Path(os.environ["FUNNEL_PROGRAMS"])
@@ -42,6 +43,57 @@ def sentences(documents, seed):
 def shard(*arguments):
     subprocess.run([PROGRAMS / "funnel-shard", *map(str, arguments)], check=True,
                    capture_output=True, timeout=LIMIT)
+
+
+class PacedRun:
+    """A run in the background whose log.txt is a pipe of one page that only this reads. However busy
+    the machine is, the run gets at most AHEAD steps beyond the last one seen here."""
+
+    AHEAD = 25  # lines of a step in a page, and one that waits to be written
+
+    def __init__(self, command, run):
+        run.mkdir(exist_ok=True)
+        if not (run / "run_id").exists():
+            (run / "run_id").write_text("0123456789abcdef" * 2 + "\n")  # the folder is a run's
+        self.log = run / "log.txt"
+        self.log.unlink(missing_ok=True)
+        os.mkfifo(self.log)
+        self.pipe = os.open(self.log, os.O_RDWR)  # with both ends open, nobody waits or dies of the other
+        fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, 4096)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.end = os.pidfd_open(self.process.pid)
+        self.text = ""
+
+    def read(self):
+        """Reads on; false once the run has ended and all is read."""
+        ready = select.select([self.pipe, self.end], [], [], LIMIT)[0]
+        if not ready:
+            self.process.kill()
+            raise AssertionError(f"the run hangs after: {self.text[-1000:]}")
+        if self.pipe in ready:
+            self.text += os.read(self.pipe, 4096).decode()
+        return self.pipe in ready
+
+    def reach(self, step):
+        while f" step {step}/" not in self.text:
+            if not self.read():
+                raise AssertionError(f"the run ended before step {step}: {self.text[-1000:]}")
+
+    def finish(self):
+        """Lets the run go on to its end; returns its exit code."""
+        while self.read():
+            pass
+        os.close(self.pipe)
+        os.close(self.end)
+        self.log.unlink()
+        return self.process.wait()
+
+    def ranks(self):
+        """The processes that mpiexec has started."""
+        pid = self.process.pid
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children
+                if "funnel-pretrain" in pathlib.Path(f"/proc/{child}/cmdline").read_text()]
 
 
 class PretrainRuns(unittest.TestCase):
@@ -89,18 +141,7 @@ class PretrainRuns(unittest.TestCase):
         return done.stderr
 
     def start(self, run, **options):
-        return subprocess.Popen(self.command(run, **options), stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL)
-
-    def finish(self, process, expected):
-        self.assertEqual(process.wait(timeout=LIMIT), expected)
-
-    def wait_for_step(self, run, process, step):
-        """Returns once the run has reported the step."""
-        deadline = time.monotonic() + LIMIT
-        while not any(line["step"] >= step for line in metrics(run)):
-            self.assertIsNone(process.poll(), "the run has ended already")
-            self.assertLess(time.monotonic(), deadline, f"step {step} never came")
+        return PacedRun(self.command(run, **options), run)
 
     def assert_same_run(self, run, other):
         self.assertEqual(losses(run), losses(other))
@@ -108,10 +149,8 @@ class PretrainRuns(unittest.TestCase):
 
 
 def metrics(run):
-    """The whole lines of metrics.jsonl so far."""
-    path = run / "metrics.jsonl"
-    text = path.read_text() if path.exists() else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    """The lines of metrics.jsonl."""
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
 def losses(run):
@@ -129,13 +168,6 @@ def newest_state(run):
     newest = checkpoints(run)[-1]
     return newest.name, {file.name: hashlib.sha256(file.read_bytes()).hexdigest()
                          for file in newest.iterdir()}
-
-
-def ranks_of(process):
-    """The processes that mpiexec has started."""
-    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(pid) for pid in children
-            if "funnel-pretrain" in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 def flip_byte(path, position):
