@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Rank 0 reads, so that all ranks judge the same text.
-CheckpointManifest read_manifest_together(Comm& comm, const fs::path& checkpoint) {
+std::string read_manifest_together(Comm& comm, const fs::path& checkpoint) {
   const fs::path path = checkpoint / kManifestName;
   std::string text;
   together(comm, [&] {
@@ -26,7 +26,7 @@ CheckpointManifest read_manifest_together(Comm& comm, const fs::path& checkpoint
     }
   });
   broadcast_text(comm, text, 0);
-  return parse_manifest(text, path.string());
+  return text;
 }
 
 // No file is missing and none is there that the manifest does not know, but hidden ones, which
@@ -99,8 +99,12 @@ void check_belongs(const fs::path& checkpoint, const CheckpointManifest& manifes
 }  // namespace
 
 void load_checkpoint(Comm& comm, const fs::path& checkpoint, TrainingState& state) {
-  const CheckpointManifest manifest = read_manifest_together(comm, checkpoint);
-  check_belongs(checkpoint, manifest, state);
+  const std::string text = read_manifest_together(comm, checkpoint);
+  CheckpointManifest manifest;
+  together(comm, [&] {
+    manifest = parse_manifest(text, (checkpoint / kManifestName).string());
+    check_belongs(checkpoint, manifest, state);
+  });
   together(comm, [&] {
     if (comm.rank() == 0) check_files(checkpoint, manifest);
     for (size_t i = comm.rank(); i < manifest.slices.size(); i += comm.size()) {

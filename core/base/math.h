@@ -50,7 +50,7 @@ FUNNEL_HD inline float exp(float x) {
 // sqrt(2)): n ln 2 + f - f^2/2 + f^3 p(f), p of degree 8.
 FUNNEL_HD inline float log_of_normal(float x) {
   // Subtracting sqrt(1/2)'s bits moves the border between exponents there.
-  const int32_t bits = std::bit_cast<int32_t>(x) - 0x3f3504f3;
+  const int32_t bits = static_cast<int32_t>(std::bit_cast<uint32_t>(x) - 0x3f3504f3u);
   const float n = static_cast<float>(bits >> 23);
   const float f = std::bit_cast<float>((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
   float p = 6.746640801e-2f;
