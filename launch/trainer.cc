@@ -118,7 +118,8 @@ void Trainer::resume() {
   if (!resumed.path.empty()) step_ = state.step;
   if (!is_root()) return;
   for (const DamagedCheckpoint& damaged : resumed.damaged) {
-    log_warning("checkpoint passed over: " + damaged.reason);
+    log_warning(concat("checkpoint passed over and moved to ",
+                       set_aside_checkpoint(damaged.path).string(), ": ", damaged.reason));
   }
   if (!resumed.path.empty()) log_info("resumed " + resumed.path.string());
 }
