@@ -64,10 +64,10 @@ TEST(Inspect, OptionsChangeTheModelTheStepAndTheBaseline) {
       << text;
   EXPECT_NE(text.find("Against L6H768"), std::string::npos) << text;
 
-  const std::string merged = inspect("model " + config("tiny") + " " + config("quickstart") +
+  const std::string merged = inspect("model " + config("electra-L6H768") + " " + config("tiny") +
                                      " --set model.blocks=3,2x2 --set model.decoder=2")
                                  .output;
-  EXPECT_EQ(merged.rfind("B3-2x2H256, ELECTRA", 0), 0u) << merged;
+  EXPECT_EQ(merged.rfind("B3-2x2H64, ELECTRA", 0), 0u) << merged;
   EXPECT_NE(merged.find("MFLOP/sequence"), std::string::npos) << merged;
 }
 
