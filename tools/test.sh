@@ -14,12 +14,12 @@ failed=0
 
 # Builds and runs one suite: its preset, then the folders of tests/ it covers (none: everything).
 suite() {
-  local preset=$1 rooms=() targets=(all) room
+  local preset=$1 rooms=(.) targets=(all) room
   shift
-  for room in "$@"; do
-    if [ -e "tests/$room/CMakeLists.txt" ]; then rooms+=("tests/$room"); fi
-  done
-  if [ $# -gt 0 ]; then targets=("${rooms[@]/%//all}"); else rooms=(.); fi
+  if [ $# -gt 0 ]; then
+    rooms=("${@/#/tests/}")
+    targets=("${rooms[@]/%//all}")
+  fi
 
   echo "=== $preset: ${*:-every test}"
   if ! cmake --preset "$preset" -B "build/test-$preset" >"build/test-$preset.log" 2>&1; then
