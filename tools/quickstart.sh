@@ -41,7 +41,7 @@ launch=(mpirun -np 2)
 # Open MPI wants to be told about root, as in a container, and about one-core machines.
 if [ "$(id -u)" -eq 0 ]; then launch+=(--allow-run-as-root); fi
 if [ "$(env -u OMP_NUM_THREADS nproc)" -lt 2 ]; then launch+=(--oversubscribe); fi
-OMP_NUM_THREADS=1 "${launch[@]}" "$bin/funnel-pretrain" \
+"${launch[@]}" "$bin/funnel-pretrain" \
   --config configs/quickstart.textproto --data "$data" --run "$run"
 
 "$bin/funnel-inspect" run "$run"

@@ -22,7 +22,7 @@ class Context {
   Arena& scratch() { return scratch_; }
   MatmulPrimitives& matmul_primitives() { return *matmul_primitives_; }
 
-  // Zeroes a tensor; copies between tensors of one shape and dtype.
+  // Zeroes a tensor; copies between tensors of one shape and dtype. A null tensor throws.
   void fill_zero(Tensor tensor);
   void copy(ConstTensor from, Tensor to);
 

@@ -10,7 +10,7 @@ namespace funnel {
 // Where messages go, and how they are told apart. Called once at start; before, messages go to
 // standard error without a rank.
 //   rank: written into every warning and error; only rank 0 writes informational messages.
-//   file: also appended there when not empty (rank 0 only).
+//   file: this rank's messages are also appended there when it is not empty.
 void open_log(int rank, const std::filesystem::path& file = {});
 
 void log_info(const std::string& message);

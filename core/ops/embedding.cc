@@ -147,8 +147,13 @@ void flatten_positions(Context& context, ConstTensor positions, int64_t seq, Ten
   FUNNEL_CHECK(positions.rows() * seq <= std::numeric_limits<int32_t>::max(),
                "flatten_positions: ", positions.rows(), " examples of ", seq,
                " positions are too many for 32-bit row numbers");
+  const int32_t* position = positions.as<int32_t>();
+  for (int64_t i = 0; i < positions.elements(); ++i) {
+    FUNNEL_CHECK(position[i] >= 0 && position[i] < seq, "flatten_positions: position ", position[i],
+                 " of example ", i / positions.cols(), " leaves a sequence of ", seq);
+  }
   for_each(context, positions.elements(),
-           FlattenPosition{positions.as<int32_t>(), positions.cols(), seq, rows.as<int32_t>()});
+           FlattenPosition{position, positions.cols(), seq, rows.as<int32_t>()});
 }
 
 }  // namespace funnel

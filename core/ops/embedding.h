@@ -17,7 +17,7 @@ void gather_rows(Context& context, ConstTensor table, ConstTensor indices, Tenso
 void scatter_add_rows(Context& context, ConstTensor dy, ConstTensor indices, Tensor dtable);
 
 // rows [batch * k] i32 = b * seq + positions [batch, k] i32: positions within each example become
-// row numbers of a [batch * seq, width] tensor.
+// row numbers of a [batch * seq, width] tensor. A position outside its sequence throws.
 void flatten_positions(Context& context, ConstTensor positions, int64_t seq, Tensor rows);
 
 }  // namespace funnel

@@ -58,6 +58,8 @@ TEST(Context, FillsAndCopies) {
   context.fill_zero(b);
   EXPECT_EQ(b.values(), std::vector<double>(15, 0.0));
   EXPECT_THROW(context.copy(a, b.tensor().reshaped({5, 3})), Error);
+  EXPECT_THROW(context.fill_zero({}), Error);
+  EXPECT_THROW(context.copy({}, {}), Error);
   EXPECT_THROW(context.copy(a, OwnedTensor({3, 5}, DType::f64)), Error);
 }
 

@@ -90,6 +90,11 @@ TEST(Embedding, FlattenPositions) {
   flatten_positions(context, positions, 17, rows);
   EXPECT_EQ(integers_of(rows), ref::flatten_positions(integers_of(positions), 3, 5, 17));
   EXPECT_THROW(flatten_positions(context, positions, int64_t{1} << 30, rows), Error);
+  for (const int32_t outside : {-1, 17}) {
+    const OwnedTensor one({1, 1}, DType::i32), row({1}, DType::i32);
+    *one.tensor().as<int32_t>() = outside;
+    EXPECT_THROW(flatten_positions(context, one, 17, row), Error) << outside;
+  }
 }
 
 }  // namespace
