@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/cudacpu/options.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <sstream>
+
+namespace funnel::cudacpu {
+namespace {
+
+// Name, default; what the values mean.
+const std::map<std::string, std::string> kDefaults = {
+    // The runtime.
+    {"streams", "eager"},       // eager: work runs when issued; lazy: only when waited for
+    {"devices", "1"},           // number of devices, 0 to 16
+    {"memory", "4G"},           // bytes of each device
+    {"capability", "90"},       // compute capability times 10: 80 or 90
+    {"driver", "13000"},        // the driver's CUDA version; below 13000: older than the toolkit
+    {"kernel_image", "found"},  // missing: no kernel fits the device's architecture
+};
+
+[[noreturn]] void refuse(const std::string& message) {
+  std::fprintf(stderr, "FUNNEL_CUDACPU: %s\n", message.c_str());
+  std::exit(2);
+}
+
+std::map<std::string, std::string> read_environment() {
+  std::map<std::string, std::string> values = kDefaults;
+  const char* text = std::getenv("FUNNEL_CUDACPU");
+  std::istringstream list(text == nullptr ? "" : text);
+  for (std::string item; std::getline(list, item, ',');) {
+    const size_t equals = item.find('=');
+    const auto found = values.find(item.substr(0, equals));
+    if (equals == std::string::npos || found == values.end()) {
+      refuse("expected NAME=VALUE with a known name, found '" + item + "'");
+    }
+    found->second = item.substr(equals + 1);
+  }
+  return values;
+}
+
+std::mutex mutex;
+
+std::map<std::string, std::string>& values() {
+  static std::map<std::string, std::string> all = read_environment();
+  return all;
+}
+
+}  // namespace
+
+const std::string& option(const std::string& name) {
+  const std::lock_guard lock(mutex);
+  const auto found = values().find(name);
+  if (found == values().end()) refuse("no option is called '" + name + "'");
+  return found->second;
+}
+
+int64_t option_number(const std::string& name) {
+  const std::string& text = option(name);
+  char* end = nullptr;
+  int64_t number = std::strtoll(text.c_str(), &end, 10);
+  if (*end == 'K')
+    number <<= 10, ++end;
+  else if (*end == 'M')
+    number <<= 20, ++end;
+  else if (*end == 'G')
+    number <<= 30, ++end;
+  if (text.empty() || *end != '\0') {
+    refuse("expected a number for " + name + ", found '" + text + "'");
+  }
+  return number;
+}
+
+void set_option(const std::string& name, const std::string& value) {
+  const std::lock_guard lock(mutex);
+  const auto found = values().find(name);
+  if (found == values().end()) refuse("no option is called '" + name + "'");
+  found->second = value;
+}
+
+}  // namespace funnel::cudacpu
