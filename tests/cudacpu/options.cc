@@ -19,6 +19,12 @@ const std::map<std::string, std::string> kDefaults = {
     {"capability", "90"},       // compute capability times 10: 80 or 90
     {"driver", "13000"},        // the driver's CUDA version; below 13000: older than the toolkit
     {"kernel_image", "found"},  // missing: no kernel fits the device's architecture
+    // The interpreter.
+    {"race", "on"},             // on, off: look for accesses that nothing orders
+    {"init", "on"},             // on, off: look for reads of memory that nobody has written
+    {"schedule", "ascending"},  // order of blocks, warps: ascending, descending, random:SEED
+    {"mma", "rounded"},         // sums of mma: rounded once, ordered (IEEE, in order), truncated
+    {"statistics", "off"},      // on: count instructions, sectors and bank wavefronts a kernel
 };
 
 [[noreturn]] void refuse(const std::string& message) {
