@@ -132,6 +132,10 @@ const Allocation* find_allocation(const void* address) {
   return found;
 }
 
+bool is_simulated_address(const void* address) {
+  return is_ours(table(), reinterpret_cast<uintptr_t>(address));
+}
+
 std::string describe_address(const void* address) {
   Table& t = table();
   const std::lock_guard lock(t.mutex);

@@ -58,6 +58,9 @@ bool release(const void* address);
 // The live allocation that holds the byte, or null. Fast for repeated hits near each other.
 const Allocation* find_allocation(const void* address);
 
+// Whether the address lies in the ranges that allocations come from, even if it is not alive.
+bool is_simulated_address(const void* address);
+
 // What is known about an address, for messages: "byte 4100 of device allocation 3, which has 4096
 // bytes", "byte 0 of the freed device allocation 2 of 64 bytes", "no device or pinned memory".
 std::string describe_address(const void* address);

@@ -13,12 +13,13 @@ namespace {
 // Name, default; what the values mean.
 const std::map<std::string, std::string> kDefaults = {
     // The runtime.
-    {"streams", "eager"},       // eager: work runs when issued; lazy: only when waited for
-    {"devices", "1"},           // number of devices, 0 to 16
-    {"memory", "4G"},           // bytes of each device
-    {"capability", "90"},       // compute capability times 10: 80 or 90
-    {"driver", "13000"},        // the driver's CUDA version; below 13000: older than the toolkit
-    {"kernel_image", "found"},  // missing: no kernel fits the device's architecture
+    {"streams", "eager"},      // when work runs: eager, lazy, newest (runtime.h)
+    {"devices", "1"},          // number of devices, 0 to 16
+    {"memory", "4G"},          // bytes of each device
+    {"capability", "90"},      // compute capability times 10; below 80: no kernel fits
+    {"driver", "13000"},       // the driver's CUDA version; below 13000: older than the toolkit
+    {"multiprocessors", "4"},  // of each device; more make more blocks to interpret
+    {"reports", "print"},      // print: tell every fault on stderr; quiet: only keep it
     // The interpreter.
     {"race", "on"},             // on, off: look for accesses that nothing orders
     {"init", "on"},             // on, off: look for reads of memory that nobody has written
