@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "core/base/error.h"
-#include "data/masking.h"
+#include "data/masking_spans.h"
 #include "data/sampler.h"
 
 namespace funnel {
@@ -111,16 +111,14 @@ void fill_segments(std::span<uint8_t> segments, int64_t segment_a_length) {
 
 }  // namespace
 
-Loader::Loader(const DataSet& data, LoaderConfig config) : data_(data), config_(config) {
+Loader::Loader(const DataSet& data, LoaderConfig config)
+    : data_(data), config_(config), word_starts_(word_starts(data.vocabulary())) {
   FUNNEL_CHECK_INPUT(config.global_batch >= 1, "global_batch: expected at least 1, found ",
                      config.global_batch);
   FUNNEL_CHECK_INPUT(config.funnel_stride >= 1 && config.funnel_stride <= data.seq_len() / 2,
                      "seq_len: expected at least twice the stride of the last block, ",
                      config.funnel_stride, ", found ", data.seq_len());
-  validate(MaskingConfig{.predictions = config.predictions,
-                         .leak_ratio = config.leak_ratio,
-                         .rand_ratio = config.rand_ratio,
-                         .special = {}});
+  validate(masking_config());
   const int64_t candidates = data.seq_len() - 3 - (config.funnel_stride - 1);
   FUNNEL_CHECK_INPUT(config.predictions <= candidates, "predictions: expected at most ", candidates,
                      " of ", data.seq_len(), " tokens, found ", config.predictions);
@@ -129,6 +127,21 @@ Loader::Loader(const DataSet& data, LoaderConfig config) : data_(data), config_(
 }
 
 Loader::~Loader() = default;
+
+MaskingConfig Loader::masking_config() const {
+  const DataIndex& index = data_.index();
+  return {.seed = config_.seed,
+          .predictions = config_.predictions,
+          .strategy = config_.strategy,
+          .min_span = config_.min_span,
+          .max_span = config_.max_span,
+          .leak_ratio = config_.leak_ratio,
+          .rand_ratio = config_.rand_ratio,
+          .vocab = index.vocab,
+          .special = index.special,
+          .full_length = index.seq_len - (config_.funnel_stride - 1),
+          .word_starts = word_starts_};
+}
 
 double Loader::epochs(int64_t step) const {
   return static_cast<double>(step) * static_cast<double>(config_.global_batch) /
@@ -140,12 +153,7 @@ void Loader::load(int64_t step, int64_t first_lane, int64_t lanes, Batch& out) c
                "loader: no lanes [", first_lane, ", ", first_lane + lanes,
                ") in a global batch of ", config_.global_batch);
   const DataIndex& index = data_.index();
-  const MaskingConfig masking{.seed = config_.seed,
-                              .predictions = config_.predictions,
-                              .leak_ratio = config_.leak_ratio,
-                              .rand_ratio = config_.rand_ratio,
-                              .vocab = index.vocab,
-                              .special = index.special};
+  const MaskingConfig masking = masking_config();
   out.resize(lanes, index.seq_len, config_.predictions);
   out.step = step;
   out.first_lane = first_lane;

@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "data/batch.h"
 #include "data/data_set.h"
+#include "data/masking.h"
 
 namespace funnel {
 
@@ -15,6 +17,9 @@ struct LoaderConfig {
   uint64_t seed = 0;
   int64_t global_batch = 1;
   int64_t predictions = 85;
+  MaskingStrategy strategy = MaskingStrategy::single_token;
+  int64_t min_span = 1;
+  int64_t max_span = 5;
   double leak_ratio = 0.1;
   double rand_ratio = 0.1;
   // The stride of the last block, 2^(blocks - 1), when the model has separate_cls and truncate_seq;
@@ -47,8 +52,11 @@ class Loader {
   class ChunkCache;
   class EpochOrders;
 
+  MaskingConfig masking_config() const;
+
   const DataSet& data_;
   LoaderConfig config_;
+  std::vector<uint8_t> word_starts_;  // [vocab]
   std::unique_ptr<ChunkCache> chunks_;
   std::unique_ptr<EpochOrders> orders_;
 };

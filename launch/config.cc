@@ -18,6 +18,7 @@ namespace {
 constexpr int64_t kMostSteps = int64_t{1} << 31;
 constexpr int64_t kLargestBatch = int64_t{1} << 20;
 constexpr int64_t kLongestSequence = int64_t{1} << 16;
+constexpr int64_t kLongestSpan = 1024;
 
 void check_range(const char* field, int64_t value, int64_t low, int64_t high) {
   FUNNEL_CHECK_INPUT(value >= low && value <= high, field, ": expected a number from ", low, " to ",
@@ -68,6 +69,8 @@ void validate_sequence(const RunConfig& config) {
 void validate_corruption(const CorruptionConfig& corruption) {
   check_share("objective.leak_ratio", corruption.leak_ratio);
   check_share("objective.rand_ratio", corruption.random_ratio);
+  check_range("objective.min_span", corruption.min_span, 1, kLongestSpan);
+  check_range("objective.max_span", corruption.max_span, corruption.min_span, kLongestSpan);
   FUNNEL_CHECK_INPUT(corruption.leak_ratio + corruption.random_ratio <= 1,
                      "objective.leak_ratio + objective.rand_ratio: expected at most 1, found ",
                      corruption.leak_ratio + corruption.random_ratio);

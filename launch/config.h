@@ -15,12 +15,16 @@
 
 #include "core/model/model_config.h"
 #include "core/optim/optimizer_config.h"
+#include "data/masking.h"
 
 namespace funnel {
 
 // How the input of the network (MLM) or of the generator (ELECTRA) is corrupted.
 struct CorruptionConfig {
-  int64_t predictions = 85;   // positions predicted in each sequence
+  int64_t predictions = 85;                                  // positions predicted in each sequence
+  MaskingStrategy strategy = MaskingStrategy::single_token;  // how they are chosen
+  int64_t min_span = 1;  // tokens or words of a span, of the strategies with spans
+  int64_t max_span = 5;
   double leak_ratio = 0.1;    // of them, the share that keeps its token
   double random_ratio = 0.1;  // of them, the share that becomes a random token; the rest is <mask>
 };

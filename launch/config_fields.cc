@@ -25,6 +25,8 @@ constexpr bool equal(A a, B b) {
 static_assert(equal(config::Model::MAX, Pooling::max));
 static_assert(equal(config::Model::BY_DISTANCE, PositionDropout::by_distance));
 static_assert(equal(config::Objective::ELECTRA, Objective::electra));
+static_assert(equal(config::Objective::WHOLE_WORD, MaskingStrategy::whole_word));
+static_assert(equal(config::Objective::WORD_SPAN, MaskingStrategy::word_span));
 static_assert(equal(config::Optimizer::COSINE, RateDecay::cosine));
 static_assert(equal(config::Optimizer::ONE_STEP, FirstStepRate::one_step));
 static_assert(equal(config::Optimizer::NORMS_AND_BIASES, DecayExclusions::norms_and_biases));
@@ -159,6 +161,9 @@ void objective_from(const config::Objective& message, RunConfig& run) {
   run.corruption.predictions = message.has_predictions()
                                    ? message.predictions()
                                    : std::max<int64_t>(1, bounded(run.data.seq_len) * 85 / 512);
+  run.corruption.strategy = same_value<MaskingStrategy>(message.masking());
+  run.corruption.min_span = message.min_span();
+  run.corruption.max_span = message.max_span();
   run.corruption.leak_ratio = message.leak_ratio();
   run.corruption.random_ratio = message.rand_ratio();
 }
@@ -166,6 +171,9 @@ void objective_from(const config::Objective& message, RunConfig& run) {
 void objective_to(const RunConfig& run, config::Objective& message) {
   message.set_kind(same_value<config::Objective::Kind>(run.pretrain.objective));
   message.set_predictions(run.corruption.predictions);
+  message.set_masking(same_value<config::Objective::Masking>(run.corruption.strategy));
+  message.set_min_span(run.corruption.min_span);
+  message.set_max_span(run.corruption.max_span);
   message.set_leak_ratio(run.corruption.leak_ratio);
   message.set_rand_ratio(run.corruption.random_ratio);
   message.set_hide_mask_tokens(run.pretrain.hide_mask_tokens);

@@ -112,22 +112,45 @@ TEST_F(LoaderTest, SameOrderEveryEpochChangesMasksOnly) {
 }
 
 TEST_F(LoaderTest, LanesDoNotDependOnHowTheyAreCut) {
-  const Loader loader(data_, {.seed = 9, .global_batch = 8, .predictions = 3});
-  Batch whole, part;
-  for (int64_t step = 0; step < 12; ++step) {
-    loader.load(step, 0, 8, whole);
-    for (const int64_t lanes : {1, 2, 4}) {
-      for (int64_t first = 0; first < 8; first += lanes) {
-        loader.load(step, first, lanes, part);
-        for (int64_t lane = 0; lane < lanes; ++lane) {
-          EXPECT_EQ(part.example_ids[lane], whole.example_ids[first + lane]);
-          EXPECT_TRUE(std::equal(part.masked_ids.as<int32_t>() + lane * kSeq,
-                                 part.masked_ids.as<int32_t>() + (lane + 1) * kSeq,
-                                 whole.masked_ids.as<int32_t>() + (first + lane) * kSeq));
+  for (const MaskingStrategy strategy : {MaskingStrategy::single_token, MaskingStrategy::whole_word,
+                                         MaskingStrategy::token_span, MaskingStrategy::word_span}) {
+    const Loader loader(data_,
+                        {.seed = 9, .global_batch = 8, .predictions = 3, .strategy = strategy});
+    Batch whole, part;
+    for (int64_t step = 0; step < 12; ++step) {
+      loader.load(step, 0, 8, whole);
+      for (const int64_t lanes : {1, 2, 4}) {
+        for (int64_t first = 0; first < 8; first += lanes) {
+          loader.load(step, first, lanes, part);
+          for (int64_t lane = 0; lane < lanes; ++lane) {
+            EXPECT_EQ(part.example_ids[lane], whole.example_ids[first + lane]);
+            EXPECT_TRUE(std::equal(part.masked_ids.as<int32_t>() + lane * kSeq,
+                                   part.masked_ids.as<int32_t>() + (lane + 1) * kSeq,
+                                   whole.masked_ids.as<int32_t>() + (first + lane) * kSeq));
+          }
         }
       }
     }
   }
+}
+
+// Each strategy of the configuration reaches the masking.
+TEST_F(LoaderTest, StrategiesDiffer) {
+  std::set<std::vector<int32_t>> positions;
+  for (const MaskingStrategy strategy : {MaskingStrategy::single_token, MaskingStrategy::whole_word,
+                                         MaskingStrategy::token_span, MaskingStrategy::word_span}) {
+    const Loader loader(data_, {.global_batch = 8, .predictions = 4, .strategy = strategy});
+    const Loader long_spans(
+        data_,
+        {.global_batch = 8, .predictions = 4, .strategy = strategy, .min_span = 4, .max_span = 6});
+    Batch a, b;
+    loader.load(0, 0, 8, a);
+    long_spans.load(0, 0, 8, b);
+    positions.insert(Content(a).positions);
+    const bool has_spans = strategy >= MaskingStrategy::token_span;
+    EXPECT_EQ(Content(a).positions != Content(b).positions, has_spans);
+  }
+  EXPECT_EQ(positions.size(), 4u);
 }
 
 TEST_F(LoaderTest, CacheDoesNotChangeTheData) {

@@ -209,12 +209,16 @@ TEST(Config, OverridesSetEveryType) {
   const RunConfig config =
       with_overrides({"optimizer.learning_rate=3e-4", "train.seed=18446744073709551615",
                       "data.seq_len=256", "model.separate_cls=false", "model.pooling=max",
+                      "objective.masking=WORD_SPAN", "objective.max_span=7",
                       "optimizer.update_form=NO_CORRECTION", "model.decoder=1x2", "device=cpu"});
   EXPECT_EQ(config.optimizer.learning_rate, 3e-4);
   EXPECT_EQ(config.train.seed, 18446744073709551615u);
   EXPECT_EQ(config.data.seq_len, 256);
   EXPECT_FALSE(config.pretrain.model.separate_cls);
   EXPECT_EQ(config.pretrain.model.pooling, Pooling::max);
+  EXPECT_EQ(config.corruption.strategy, MaskingStrategy::word_span);
+  EXPECT_EQ(config.corruption.min_span, 1);
+  EXPECT_EQ(config.corruption.max_span, 7);
   EXPECT_EQ(config.optimizer.update_form, UpdateForm::no_correction);
   EXPECT_EQ(config.pretrain.model.decoder, (BlockConfig{1, 2}));
   EXPECT_EQ(config.device, DeviceChoice::cpu);
@@ -297,6 +301,9 @@ TEST(Config, RejectsFieldsThatDoNotGoTogether) {
       {"objective.predictions=59", "objective.predictions: expected a number from 1 to 58"},
       {"objective.leak_ratio=0.95", "objective.leak_ratio + objective.rand_ratio"},
       {"objective.rand_ratio=-0.1", "objective.rand_ratio"},
+      {"objective.min_span=0", "objective.min_span: expected a number from 1"},
+      {"objective.max_span=0", "objective.max_span: expected a number from 1"},
+      {"objective.min_span=6", "objective.max_span: expected a number from 6"},
       {"data.seq_len=4", "leaves block 3 of 3 with 1"},
       {"data.seq_len=9223372036854775807", "data.seq_len"},
       {"optimizer.beta2=1", "optimizer.beta2: expected a number from 0 to below 1, found 1"},
