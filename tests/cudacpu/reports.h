@@ -17,4 +17,8 @@ void report(const std::string& text);
 // The reports since the last call.
 std::vector<std::string> take_reports();
 
+// After a kernel's fault every call of the process fails, as with a real device. This makes the
+// devices usable again, their memory as the fault left it, so that a test can plant the next.
+void clear_faults();
+
 }  // namespace funnel::cudacpu

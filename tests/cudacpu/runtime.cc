@@ -213,4 +213,11 @@ void check_device_range(const char* what, const void* address, int64_t bytes) {
                 describe_address(address)));
 }
 
+void clear_faults() {
+  Runtime& runtime = Runtime::get();
+  const std::lock_guard lock(runtime.mutex);
+  runtime.wait_all(-1);
+  for (const auto& device : runtime.devices) device->broken = cudaSuccess;
+}
+
 }  // namespace funnel::cudacpu

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Devices: how many, which one, and what each can do.
 #include <cstdio>
-#include <cstring>
 
 #include "core/base/error.h"
 #include "tests/cudacpu/memory.h"
@@ -187,23 +186,6 @@ cudaError_t cudaDeviceSynchronize() {
     runtime.check_no_capture();
     runtime.wait_all(current_device());
   });
-}
-
-// Forgets a fault and frees what the device holds, so that one test's fault does not reach the
-// next. Streams and events stay valid, unlike on a real device.
-cudaError_t cudaDeviceReset() {
-  if (const cudaError_t state = driver_state(); state != cudaSuccess) return set_last_error(state);
-  Runtime& runtime = Runtime::get();
-  const std::lock_guard lock(runtime.mutex);
-  const int device = current_device();
-  runtime.wait_all(device);
-  runtime.device(device).broken = cudaSuccess;
-  for (const Allocation* one : live_allocations()) {
-    if (one->device == device && one->kind == MemoryKind::device) {
-      release(reinterpret_cast<const void*>(one->begin));
-    }
-  }
-  return cudaSuccess;
 }
 
 }  // extern "C"
