@@ -2,7 +2,6 @@
 #include "tests/cudacpu/runtime.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "core/base/error.h"
 #include "tests/cudacpu/fault.h"
@@ -40,7 +39,7 @@ Runtime& Runtime::get() {
 }
 
 Runtime::Runtime() {
-  for (int i = 0; i < option_number("devices"); ++i) {
+  for (int i = 0; i < kMaxDevices; ++i) {
     devices.push_back(std::make_unique<Device>());
     devices.back()->legacy.device = i;
   }
@@ -199,7 +198,11 @@ bool Runtime::query(const WorkPtr& target) {
 
 void Runtime::check_no_capture() {
   for (const auto& stream : streams) {
-    if (stream->capture == nullptr || stream->capture->relaxed) continue;
+    if (stream->capture == nullptr) continue;
+    const cudaStreamCaptureMode mode = stream->capture->mode;
+    if (mode == cudaStreamCaptureModeRelaxed) continue;
+    const bool mine = stream->capture->thread == std::this_thread::get_id();
+    if (mode == cudaStreamCaptureModeThreadLocal && !mine) continue;
     stream->capture->invalid = true;
     misuse(cudaErrorStreamCaptureUnsupported, "not allowed while a stream is being captured");
   }

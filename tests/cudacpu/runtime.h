@@ -21,8 +21,11 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
+
+#include "tests/cudacpu/fault.h"
 
 namespace funnel::cudacpu {
 
@@ -62,7 +65,9 @@ struct Capture {
   std::vector<WorkPtr> nodes;
   std::set<Stream*> streams;
   bool invalid = false;
-  bool relaxed = false;  // calls that may synchronise are allowed meanwhile
+  // Whose calls that may synchronise it forbids: everybody's, its thread's, nobody's.
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+  std::thread::id thread;
 };
 
 struct Device {
@@ -70,12 +75,14 @@ struct Device {
   cudaError_t broken = cudaSuccess;  // after a fault every call returns this
 };
 
+inline constexpr int kMaxDevices = 16;
+
 class Runtime {
  public:
   static Runtime& get();
 
   std::mutex mutex;
-  std::vector<std::unique_ptr<Device>> devices;
+  std::vector<std::unique_ptr<Device>> devices;  // kMaxDevices; the option says how many show
   std::vector<std::unique_ptr<Stream>> streams;  // without the default ones, oldest first
   std::set<Event*> events;
   std::vector<WorkPtr> orphans;  // the tails of destroyed streams
@@ -105,7 +112,7 @@ class Runtime {
   // answered with no, so that both answers occur.
   bool query(const WorkPtr& target);
 
-  // A call that waits for the device, or may: an error while this thread's streams are captured.
+  // A call that waits for the device, or may: an error while a capture forbids it.
   void check_no_capture();
 
  private:
@@ -161,6 +168,9 @@ cudaError_t api_call(const char* name, Body&& body) {
   } catch (const Refusal& refusal) {
     if (!refusal.misuse.empty()) report_misuse(name, refusal.misuse);
     return set_last_error(refusal.code);
+  } catch (const Fault& fault) {
+    report_misuse(name, fault.what());
+    return set_last_error(cudaErrorInvalidValue);
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Devices: how many, which one, and what each can do.
+#include <algorithm>
 #include <cstdio>
 
 #include "core/base/error.h"
@@ -25,10 +26,12 @@ int multiprocessors() {
   return static_cast<int>(option_number("multiprocessors"));
 }
 
-void check_device(Runtime& runtime, int device) {
-  if (device < 0 || device >= static_cast<int>(runtime.devices.size())) {
-    refuse(cudaErrorInvalidDevice);
-  }
+int device_count() {
+  return static_cast<int>(std::min<int64_t>(option_number("devices"), kMaxDevices));
+}
+
+void check_device(int device) {
+  if (device < 0 || device >= device_count()) refuse(cudaErrorInvalidDevice);
 }
 
 cudaDeviceProp properties(int device) {
@@ -138,8 +141,7 @@ extern "C" {
 
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 0;
-  return api_call("cudaGetDeviceCount",
-                  [&](Runtime& runtime) { *count = static_cast<int>(runtime.devices.size()); });
+  return api_call("cudaGetDeviceCount", [&](Runtime&) { *count = device_count(); });
 }
 
 cudaError_t cudaGetDevice(int* device) {
@@ -147,29 +149,29 @@ cudaError_t cudaGetDevice(int* device) {
 }
 
 cudaError_t cudaSetDevice(int device) {
-  return api_call("cudaSetDevice", [&](Runtime& runtime) {
-    check_device(runtime, device);
+  return api_call("cudaSetDevice", [&](Runtime&) {
+    check_device(device);
     current_device() = device;
   });
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* prop, int device) {
-  return api_call("cudaGetDeviceProperties", [&](Runtime& runtime) {
-    check_device(runtime, device);
+  return api_call("cudaGetDeviceProperties", [&](Runtime&) {
+    check_device(device);
     *prop = properties(device);
   });
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attr, int device) {
-  return api_call("cudaDeviceGetAttribute", [&](Runtime& runtime) {
-    check_device(runtime, device);
+  return api_call("cudaDeviceGetAttribute", [&](Runtime&) {
+    check_device(device);
     *value = attribute(properties(device), attr);
   });
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
-  return api_call("cudaDeviceGetPCIBusId", [&](Runtime& runtime) {
-    check_device(runtime, device);
+  return api_call("cudaDeviceGetPCIBusId", [&](Runtime&) {
+    check_device(device);
     std::snprintf(id, static_cast<size_t>(length), "0000:00:%02x.0", device);
   });
 }

@@ -85,6 +85,7 @@ void launch(Runtime& runtime, const Graph& graph, Stream& stream) {
     auto copy = runtime.loose(stream, {begin}, node->run);
     for (const WorkPtr& one : node->after) copy->after.push_back(copies.at(one.get()));
     copies.emplace(node.get(), copy);
+    runtime.run_if_eager(copy);
     leaves.push_back(copy);
   }
   runtime.add(stream, std::move(leaves), nullptr);
@@ -106,7 +107,8 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
     if (stream.capture != nullptr) misuse(cudaErrorIllegalState, "already being captured");
     stream.capture = std::make_shared<Capture>();
     stream.capture->origin = &stream;
-    stream.capture->relaxed = mode == cudaStreamCaptureModeRelaxed;
+    stream.capture->mode = mode;
+    stream.capture->thread = std::this_thread::get_id();
     stream.capture->streams.insert(&stream);
     stream.before_capture = std::move(stream.tail);
     stream.tail = nullptr;

@@ -35,16 +35,12 @@ void launch(Runtime& runtime, const void* function, dim3 grid, dim3 block, void*
   if (stream.device != current_device()) {
     misuse(cudaErrorInvalidResourceHandle, "the stream belongs to another device");
   }
-  try {
-    auto prepared = prepare_launch(kernel, dim(grid), dim(block), arguments,
-                                   static_cast<int64_t>(shared_bytes));
-    runtime.enqueue(stream, [prepared = std::move(prepared)] {
-      run(prepared);
-      return true;
-    });
-  } catch (const Fault& fault) {
-    misuse(cudaErrorInvalidValue, fault.what());
-  }
+  auto prepared =
+      prepare_launch(kernel, dim(grid), dim(block), arguments, static_cast<int64_t>(shared_bytes));
+  runtime.enqueue(stream, [prepared = std::move(prepared)] {
+    run(prepared);
+    return true;
+  });
 }
 
 void check_launch_attributes(const cudaLaunchConfig_t& config) {
