@@ -109,18 +109,37 @@ void read_shard_rows(const H5File& file, const DataIndex& index, int64_t first, 
                      segment_a_length.as<int32_t>()[bad_length]);
 }
 
-ShardWriter::ShardWriter(std::filesystem::path folder, DataIndex index, int64_t shard_rows)
-    : folder_(std::move(folder)), index_(std::move(index)) {
+ShardEntry write_shard(const std::filesystem::path& folder, const std::string& name,
+                       const DataIndex& index, ConstTensor ids, ConstTensor segment_a_length) {
+  const std::vector<char> image =
+      shard_image((folder / name).string(), index, ids, segment_a_length);
+  write_durably(folder / name, image);
+  return {name, segment_a_length.elements(), static_cast<int64_t>(image.size()), sha256(image)};
+}
+
+void make_data_folder(const std::filesystem::path& folder) {
+  FUNNEL_CHECK_INPUT(!std::filesystem::exists(folder / kIndexFile), folder.string(),
+                     ": already holds a data set; choose another folder or remove it");
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  FUNNEL_CHECK_INPUT(std::filesystem::is_directory(folder), folder.string(),
+                     ": cannot make this folder: ", error.message());
+}
+
+std::string shard_name(int64_t number) {
+  std::string digits = std::to_string(number);
+  digits.insert(0, digits.size() < 5 ? 5 - digits.size() : 0, '0');
+  return concat("shard-", digits, ".h5");
+}
+
+ShardWriter::ShardWriter(std::filesystem::path folder, DataIndex index, int64_t shard_rows,
+                         int64_t first_number)
+    : folder_(std::move(folder)), index_(std::move(index)), next_number_(first_number) {
   FUNNEL_CHECK_INPUT(shard_rows >= 1, "shard rows: expected at least 1, found ", shard_rows);
   FUNNEL_CHECK_INPUT(index_.seq_len >= 8 && index_.seq_len <= 65535,
                      "seq_len: expected 8 to 65535, found ", index_.seq_len);
-  FUNNEL_CHECK_INPUT(!std::filesystem::exists(folder_ / kIndexFile), folder_.string(),
-                     ": already holds a data set; choose another folder or remove it");
+  make_data_folder(folder_);
   shard_rows_ = (shard_rows + index_.chunk_rows - 1) / index_.chunk_rows * index_.chunk_rows;
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  FUNNEL_CHECK_INPUT(std::filesystem::is_directory(folder_), folder_.string(),
-                     ": cannot make this folder: ", error.message());
 }
 
 void ShardWriter::add(std::span<const int32_t> ids, int64_t segment_a_length) {
@@ -128,27 +147,21 @@ void ShardWriter::add(std::span<const int32_t> ids, int64_t segment_a_length) {
                index_.seq_len, " ids, found ", ids.size());
   ids_.insert(ids_.end(), ids.begin(), ids.end());
   segment_a_length_.push_back(static_cast<int32_t>(segment_a_length));
-  if (static_cast<int64_t>(segment_a_length_.size()) == shard_rows_) write_shard();
+  if (static_cast<int64_t>(segment_a_length_.size()) == shard_rows_) end_shard();
 }
 
-void ShardWriter::write_shard() {
+void ShardWriter::end_shard() {
   const auto rows = static_cast<int64_t>(segment_a_length_.size());
-  std::string number = std::to_string(index_.shards.size());
-  number.insert(0, number.size() < 5 ? 5 - number.size() : 0, '0');
-  const std::string name = concat("shard-", number, ".h5");
-  const std::vector<char> image =
-      shard_image((folder_ / name).string(), index_,
-                  ConstTensor(ids_.data(), {rows, index_.seq_len}, DType::i32),
-                  ConstTensor(segment_a_length_.data(), {rows}, DType::i32));
-  write_durably(folder_ / name, image);
-  index_.shards.push_back({name, rows, static_cast<int64_t>(image.size()), sha256(image)});
+  index_.shards.push_back(write_shard(folder_, shard_name(next_number_++), index_,
+                                      ConstTensor(ids_.data(), {rows, index_.seq_len}, DType::i32),
+                                      ConstTensor(segment_a_length_.data(), {rows}, DType::i32)));
   index_.examples += rows;
   ids_.clear();
   segment_a_length_.clear();
 }
 
 void ShardWriter::finish(const Vocabulary& vocabulary, int64_t tokens) {
-  if (!segment_a_length_.empty()) write_shard();
+  if (!segment_a_length_.empty()) end_shard();
   FUNNEL_CHECK_INPUT(index_.examples > 0, folder_.string(), ": the text is too short: ", tokens,
                      " tokens make no example of ", index_.seq_len);
   index_.tokens = tokens;

@@ -36,12 +36,24 @@ void check_shard_size(const std::filesystem::path& folder, const ShardEntry& sha
 void read_shard_rows(const H5File& file, const DataIndex& index, int64_t first, Tensor ids,
                      Tensor segment_a_length);
 
-// Writes examples into numbered shards, then the index.
+// Writes a shard of these examples durably to FOLDER/NAME. Returns its entry for the index.
+ShardEntry write_shard(const std::filesystem::path& folder, const std::string& name,
+                       const DataIndex& index, ConstTensor ids, ConstTensor segment_a_length);
+
+// Makes a folder for shards. Throws an input error when it cannot be made, or holds an index.
+void make_data_folder(const std::filesystem::path& folder);
+
+// The name of a numbered shard: "shard-00012.h5".
+std::string shard_name(int64_t number);
+
+// Writes examples into numbered shards, behind those that `index` already lists, then the index.
 class ShardWriter {
  public:
-  // Makes the folder. `index` says what the examples are; `shard_rows` is rounded up to chunks.
-  // Throws an input error when the folder already holds an index.
-  ShardWriter(std::filesystem::path folder, DataIndex index, int64_t shard_rows);
+  // Makes the folder. `index` says what the examples are; `shard_rows` is rounded up to chunks;
+  // numbers begin with `first_number`. Throws an input error when the folder already holds an
+  // index.
+  ShardWriter(std::filesystem::path folder, DataIndex index, int64_t shard_rows,
+              int64_t first_number = 0);
 
   // Adds an example: seq_len ids.
   void add(std::span<const int32_t> ids, int64_t segment_a_length);
@@ -54,11 +66,12 @@ class ShardWriter {
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
-  void write_shard();
+  void end_shard();
 
   std::filesystem::path folder_;
   DataIndex index_;
   int64_t shard_rows_;
+  int64_t next_number_;
   std::vector<int32_t> ids_;
   std::vector<int32_t> segment_a_length_;
 };

@@ -8,12 +8,13 @@ set -euo pipefail
 declare -A package_of_command=(
   [g++]=g++ [cmake]=cmake [ninja]=ninja-build [pkg-config]=pkg-config [ccache]=ccache
   [python3]=python3 [git]=git [protoc]=protobuf-compiler [mpirun]=openmpi-bin
-  [clang-format-14]=clang-format-14 [shellcheck]=shellcheck
+  [zstd]=zstd [clang-format-14]=clang-format-14 [shellcheck]=shellcheck
 )
 # Libraries are asked for by package.
 libraries=(
   libopenmpi-dev libhdf5-dev libprotobuf-dev libspdlog-dev libdnnl-dev libcli11-dev
-  nlohmann-json3-dev libutf8proc-dev librandom123-dev libssl-dev libgtest-dev
+  nlohmann-json3-dev libsimdjson-dev libutf8proc-dev librandom123-dev libssl-dev libgtest-dev
+  zlib1g-dev libzstd-dev
 )
 
 missing=()

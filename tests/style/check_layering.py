@@ -28,7 +28,10 @@ ROOMS = {
 THIRD_PARTY = {
     "CUDA": (r"cuda|cublas", [("core/backend/cuda/", ""), ("core/ops/", ".cu")]),
     "NCCL": (r"nccl", [("parallel/nccl_comm", ".cc")]),
-    "MPI": (r"mpi\.h$", [("parallel/world.cc", ""), ("parallel/mpi_comm.cc", "")]),
+    "MPI": (
+        r"mpi\.h$",
+        [("parallel/world.cc", ""), ("parallel/mpi_comm.cc", ""), ("parallel/mpi_tally.cc", "")],
+    ),
     "HDF5": (r"hdf5", [("data/h5", "")]),
     "protobuf": (
         r"google/protobuf/|configs/.*\.pb\.h$",
@@ -41,13 +44,16 @@ THIRD_PARTY = {
     "utf8proc": (r"utf8proc", [("data/tokenizer", ".cc")]),
     "libcrypto": (r"openssl/", [("data/digest.cc", "")]),
     "CLI11": (r"CLI/", [("launch/", ".cc"), ("tools/", ".cc")]),
+    "zlib": (r"zlib\.h$", [("data/decompress.cc", "")]),
+    "zstd": (r"zstd\.h$", [("data/decompress.cc", "")]),
+    "simdjson": (r"simdjson\.h$", [("data/json_lines.cc", "")]),
     "nlohmann-json": (r"nlohmann/", [("launch/", ".cc"), ("tools/", ".cc")]),
     "GoogleTest": (r"gtest/|gmock/", []),
 }
 # Headers that show a library to its neighbours, and the only paths that may include them.
 PRIVATE = {"launch/config_": "launch/config", "data/h5_handle.h": "data/h5"}
 PLATFORM = re.compile(
-    r"[a-z_0-9]+$|(assert|errno|fcntl|immintrin|math|poll|pthread|sched|signal|stdint|stdio|stdlib"
+    r"[a-z_0-9]+$|(assert|errno|fcntl|glob|immintrin|math|poll|pthread|sched|signal|stdint|stdio|stdlib"
     r"|string|time|unistd|cpuid)\.h$|sys/\w+\.h$"
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -6,77 +6,17 @@
 #include <optional>
 
 #include "core/base/error.h"
-#include "data/packing.h"
-#include "data/shard.h"
-#include "data/text_documents.h"
+#include "parallel/mpi_comm.h"
+#include "parallel/together.h"
+#include "tools/funnel_shard/assemble.h"
+#include "tools/funnel_shard/build_options.h"
+#include "tools/funnel_shard/build_plan.h"
 #include "tools/funnel_shard/commands.h"
+#include "tools/funnel_shard/job_builder.h"
 #include "tools/funnel_shard/throughput.h"
 
 namespace funnel::shard_tool {
 namespace {
-
-struct BuildOptions {
-  std::vector<std::filesystem::path> inputs;
-  std::filesystem::path vocab;
-  std::filesystem::path output;
-  std::string source;
-  int64_t seq_len = 128;
-  int64_t shard_rows = 65536;
-  int64_t chunk_rows = 256;
-  int64_t passes = 1;
-  int64_t group_tokens = 32'000'000;
-  uint64_t seed = 0;
-  double held_out = 0;
-  TokenizerConfig tokenizer;
-};
-
-// Documents on their way into one data folder, packed whenever a group is full.
-class DataFolder {
- public:
-  DataFolder(const std::filesystem::path& folder, const DataIndex& index,
-             const BuildOptions& options)
-      : writer_(folder, index, options.shard_rows),
-        packing_{.seq_len = index.seq_len, .special = index.special, .seed = index.seed},
-        group_tokens_(options.group_tokens) {}
-
-  TokenizedDocuments& documents() { return documents_; }
-
-  void end_document() {
-    documents_.end_document();
-    if (documents_.tokens() >= group_tokens_) pack_group();
-  }
-
-  void finish(const Vocabulary& vocabulary) {
-    pack_group();
-    writer_.finish(vocabulary, tokens_);
-  }
-
-  std::string summary() const {
-    return concat(writer_.folder().string(), ": ", document_count_, " documents, ", tokens_,
-                  " tokens, ", writer_.index().examples, " examples in ",
-                  writer_.index().shards.size(), " shards");
-  }
-
- private:
-  void pack_group() {
-    for (int64_t pass = 0; pass < writer_.index().passes; ++pass) {
-      pack(documents_, packing_, group_, pass,
-           [this](std::span<const int32_t> ids, int64_t length) { writer_.add(ids, length); });
-    }
-    ++group_;
-    tokens_ += documents_.tokens();
-    document_count_ += documents_.documents();
-    documents_.clear();
-  }
-
-  ShardWriter writer_;
-  PackingConfig packing_;
-  int64_t group_tokens_;
-  TokenizedDocuments documents_;
-  int64_t group_ = 0;
-  int64_t tokens_ = 0;
-  int64_t document_count_ = 0;
-};
 
 void check(const BuildOptions& options) {
   FUNNEL_CHECK_INPUT(options.held_out >= 0 && options.held_out < 1,
@@ -84,64 +24,145 @@ void check(const BuildOptions& options) {
   FUNNEL_CHECK_INPUT(options.passes >= 1, "--passes: expected at least 1, found ", options.passes);
   FUNNEL_CHECK_INPUT(options.chunk_rows >= 1 && options.chunk_rows <= 65536,
                      "--chunk-rows: expected 1 to 65536, found ", options.chunk_rows);
-  FUNNEL_CHECK_INPUT(options.group_tokens >= 1 && options.group_tokens <= 2'000'000'000,
-                     "--group-tokens: expected 1 to 2000000000, found ", options.group_tokens);
+  FUNNEL_CHECK_INPUT(options.seq_len >= 8 && options.seq_len <= 65535,
+                     "seq_len: expected 8 to 65535, found ", options.seq_len);
+  // Ids of a shard are packed and written at once, in memory.
+  FUNNEL_CHECK_INPUT(
+      options.shard_rows >= 1 && options.shard_rows <= 2'000'000'000 / options.seq_len,
+      "--shard-rows: expected 1 to ", 2'000'000'000 / options.seq_len, " at this length, found ",
+      options.shard_rows);
+}
+
+// Says what is strange about the inputs, and throws when they cannot hold any text.
+void check_inputs(const std::vector<TextFile>& files) {
+  int64_t empty = 0;
+  for (const TextFile& file : files) {
+    if (file.stream || file.bytes > 0) continue;
+    if (empty++ == 0) std::cerr << file.path.string() << ": empty\n";
+  }
+  if (empty > 1) std::cerr << "empty files: " << empty << '\n';
+  FUNNEL_CHECK_INPUT(empty < static_cast<int64_t>(files.size()),
+                     "expected text, found nothing but empty files");
 }
 
 // "a.txt, b.txt and 3 more", unless the user said something better.
-std::string source_of(const BuildOptions& options,
-                      const std::vector<std::filesystem::path>& files) {
+std::string source_of(const BuildOptions& options, const std::vector<TextFile>& files) {
   if (!options.source.empty()) return options.source;
   constexpr size_t kNamed = 8;
   std::string text;
   for (size_t i = 0; i < std::min(files.size(), kNamed); ++i) {
-    text += concat(i == 0 ? "" : ", ", files[i].filename().string());
+    text += concat(i == 0 ? "" : ", ", name_of_input(files[i].path.filename()));
   }
   return files.size() <= kNamed ? text : concat(text, " and ", files.size() - kNamed, " more");
 }
 
+// Rank 0 looks at the inputs and the folder; all ranks get the plan it made.
+std::string shared_plan(const BuildOptions& options, const Vocabulary& vocabulary, Comm& comm,
+                        WorkFolder& folder) {
+  std::string plan;
+  together(comm, [&] {
+    if (comm.rank() != 0) return;
+    const std::vector<TextFile> files = options.text.files();
+    check_inputs(files);
+    plan = plan_text(options, vocabulary.digest(), files);
+    folder.begin(plan, options.held_out > 0, options.start_over);
+  });
+  broadcast_text(comm, plan, 0);
+  return plan;
+}
+
+// How many units of each job are finished, -1 for a whole job; the same on all ranks.
+std::vector<int32_t> shared_finished_units(const WorkFolder& folder, int64_t jobs, Comm& comm) {
+  std::vector<int32_t> finished(static_cast<size_t>(jobs), 0);
+  together(comm, [&] {
+    if (comm.rank() != 0) return;
+    const auto units = folder.finished_units(jobs);
+    for (size_t job = 0; job < units.size(); ++job) {
+      const bool whole = !units[job].empty() && units[job].back().last;
+      finished[job] = whole ? -1 : static_cast<int32_t>(units[job].size());
+    }
+  });
+  comm.broadcast(Tensor(finished.data(), {jobs}, DType::i32), 0);
+  return finished;
+}
+
+BuildSetup make_setup(const BuildOptions& options, const Vocabulary& vocabulary,
+                      const std::vector<TextFile>& files, const WorkFolder& folder) {
+  BuildSetup setup{.options = options,
+                   .vocabulary = vocabulary,
+                   .training = {.seq_len = options.seq_len,
+                                .vocab = vocabulary.size(),
+                                .vocab_sha256 = vocabulary.digest(),
+                                .special = vocabulary.special(),
+                                .tokenizer = options.tokenizer,
+                                .seed = options.seed,
+                                .passes = options.passes,
+                                .chunk_rows = options.chunk_rows,
+                                .source = source_of(options, files),
+                                .shards = {}},
+                   .held_out = {},
+                   .folder = folder};
+  setup.held_out = setup.training;
+  setup.held_out.passes = 1;
+  return setup;
+}
+
+// This rank's share of the jobs. Returns what all ranks did, on rank 0.
+WorkDone build_jobs(const BuildSetup& setup, const std::vector<Job>& jobs,
+                    const std::vector<int32_t>& finished, const World& world) {
+  std::vector<bool> done(jobs.size());
+  int64_t to_read = 0;
+  for (size_t job = 0; job < jobs.size(); ++job) {
+    done[job] = finished[job] < 0;
+    if (!done[job]) to_read += jobs[job].bytes;
+  }
+  const std::vector<int> rank_of = assign_jobs(jobs, done, world.size());
+  Tokenizer tokenizer(setup.vocabulary, setup.options.tokenizer);
+  Progress progress(world, "build", to_read);
+  JobBuilder builder(setup, tokenizer, progress);
+  for (size_t job = 0; job < jobs.size(); ++job) {
+    if (done[job] || rank_of[job] != world.rank()) continue;
+    builder.build(jobs[job], static_cast<int64_t>(job), finished[job]);
+  }
+  return progress.finish();
+}
+
+void build(const BuildOptions& options, const World& world) {
+  const Throughput throughput;
+  MpiComm comm(world);
+  std::optional<Vocabulary> vocabulary;
+  together(comm, [&] { vocabulary = Vocabulary::read(options.vocab); });
+  WorkFolder folder(options.output);
+  const std::vector<TextFile> files =
+      files_of_plan(shared_plan(options, *vocabulary, comm, folder));
+  const std::vector<Job> jobs = cut_into_jobs(files, shard_text_bytes(options));
+  const auto job_count = static_cast<int64_t>(jobs.size());
+  const BuildSetup setup = make_setup(options, *vocabulary, files, folder);
+  const std::vector<int32_t> finished = shared_finished_units(folder, job_count, comm);
+  const WorkDone done = build_jobs(setup, jobs, finished, world);
+  together(comm, [&] {
+    if (world.rank() != 0) return;
+    const std::string summary = assemble(setup, folder.finished_units(job_count));
+    folder.remove();
+    std::cout << throughput.line(done.text_bytes, static_cast<double>(done.cpu_milliseconds) / 1e3)
+              << '\n'
+              << summary;
+  });
+}
+
 void run(const BuildOptions& options) {
   check(options);
-  Throughput throughput;
-  const Vocabulary vocabulary = Vocabulary::read(options.vocab);
-  const std::vector<std::filesystem::path> files = text_files(options.inputs);
-  Tokenizer tokenizer(vocabulary, options.tokenizer);
-  DataIndex index{.seq_len = options.seq_len,
-                  .vocab = vocabulary.size(),
-                  .vocab_sha256 = vocabulary.digest(),
-                  .special = vocabulary.special(),
-                  .tokenizer = options.tokenizer,
-                  .seed = options.seed,
-                  .passes = options.passes,
-                  .chunk_rows = options.chunk_rows,
-                  .source = source_of(options, files),
-                  .shards = {}};
-  DataFolder training(options.output, index, options);
-  std::optional<DataFolder> held_out;
-  if (options.held_out > 0) {
-    index.passes = 1;
-    held_out.emplace(options.output / kHeldOutFolder, index, options);
+  World world;
+  try {
+    build(options, world);
+  } catch (const SharedError& error) {
+    // All ranks have it; one tells.
+    if (world.rank() != 0) throw Error("", error.exit_code());
+    throw;
+  } catch (const Error& error) {
+    if (world.size() == 1) throw;
+    throw Error(concat("rank ", world.rank(), ": ", error.what()), error.exit_code());
   }
-  DocumentReader reader(files);
-  TextDocument document;
-  std::vector<int32_t> ids;
-  int64_t tokens = 0, unknown = 0;
-  while (reader.next(document)) {
-    DataFolder& folder = held_out && document.hash01() < options.held_out ? *held_out : training;
-    for (int64_t i = 0; i < document.lines(); ++i) {
-      ids.clear();
-      tokens += tokenizer.encode(document.line(i), document.place(i), ids);
-      unknown += std::count(ids.begin(), ids.end(), vocabulary.special().unk);
-      folder.documents().add_sentence(ids);
-    }
-    folder.end_document();
-  }
-  // The held-out set lies inside the training set's folder, whose index comes last of all.
-  if (held_out) held_out->finish(vocabulary);
-  training.finish(vocabulary);
-  std::cout << throughput.line(reader.bytes()) << '\n' << training.summary() << '\n';
-  if (held_out) std::cout << held_out->summary() << '\n';
-  std::cout << "unknown words: " << unknown << " of " << tokens << " tokens\n";
 }
 
 void add_shape_options(CLI::App& command, BuildOptions& options) {
@@ -157,16 +178,13 @@ void add_shape_options(CLI::App& command, BuildOptions& options) {
                   "set DIR/held_out for evaluation instead")
       ->capture_default_str();
   command
-      .add_option("--shard-rows", options.shard_rows, "Examples in a shard, rounded up to chunks")
+      .add_option("--shard-rows", options.shard_rows,
+                  "About so many examples in a shard. A rank holds one in "
+                  "memory, with about 16 bytes a token")
       ->capture_default_str();
   command
       .add_option("--chunk-rows", options.chunk_rows,
                   "Examples stored, checked and shuffled together")
-      ->capture_default_str();
-  command
-      .add_option("--group-tokens", options.group_tokens,
-                  "Documents are shuffled and packed in groups of about so many tokens; "
-                  "a group takes 12 bytes of memory a token")
       ->capture_default_str();
 }
 
@@ -175,7 +193,7 @@ void add_shape_options(CLI::App& command, BuildOptions& options) {
 void add_build(CLI::App& app) {
   CLI::App* command = app.add_subcommand("build", "Tokenise text and pack it into HDF5 shards");
   const auto options = std::make_shared<BuildOptions>();
-  command->add_option("TEXT", options->inputs, "Text files, or folders of *.txt")->required();
+  add_text_options(*command, options->text);
   command->add_option("--vocab", options->vocab, "Vocabulary: BERT's vocab.txt or of `vocab`")
       ->required();
   command->add_option("--output", options->output, "The data folder to make")->required();
@@ -188,6 +206,8 @@ void add_build(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--source", options->source,
                       "What the text is, for people (default: the files' names)");
+  command->add_flag("--start-over", options->start_over,
+                    "Remove what an unfinished build left in DIR (default: go on with it)");
   command->callback([options] { run(*options); });
 }
 

@@ -9,13 +9,14 @@
 #include "data/vocabulary.h"
 #include "data/vocabulary_trainer.h"
 #include "tools/funnel_shard/commands.h"
+#include "tools/funnel_shard/text_options.h"
 #include "tools/funnel_shard/throughput.h"
 
 namespace funnel::shard_tool {
 namespace {
 
 struct VocabOptions {
-  std::vector<std::filesystem::path> inputs;
+  TextInputs text;
   std::filesystem::path output;
   VocabularyTrainerConfig trainer;
 };
@@ -23,7 +24,7 @@ struct VocabOptions {
 void run(const VocabOptions& options) {
   Throughput throughput;
   VocabularyTrainer trainer(options.trainer);
-  DocumentReader reader(text_files(options.inputs));
+  DocumentReader reader(options.text.files(), options.text.options);
   TextDocument document;
   int64_t documents = 0;
   for (; reader.next(document); ++documents) {
@@ -51,7 +52,7 @@ void add_vocab(CLI::App& app) {
   CLI::App* command = app.add_subcommand("vocab", "Train a WordPiece vocabulary on text");
   const auto options = std::make_shared<VocabOptions>();
   VocabularyTrainerConfig& trainer = options->trainer;
-  command->add_option("TEXT", options->inputs, "Text files, or folders of *.txt")->required();
+  add_text_options(*command, options->text);
   command->add_option("--output", options->output, "The vocabulary file to write, a piece a line")
       ->required();
   command->add_option("--size", trainer.size, "Pieces, the five special ones included")

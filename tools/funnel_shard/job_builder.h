@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Does one job of a build: reads its text, cuts it into units of about a shard each, tokenises and
+// packs every unit by itself, and writes its shards, its rests and last its record. The bits depend
+// on the options, the text and the job's number alone.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/packing.h"
+#include "data/text_documents.h"
+#include "data/tokenizer.h"
+#include "tools/funnel_shard/build_options.h"
+#include "tools/funnel_shard/build_plan.h"
+#include "tools/funnel_shard/progress.h"
+#include "tools/funnel_shard/work_folder.h"
+
+namespace funnel::shard_tool {
+
+// What all jobs of a build share.
+struct BuildSetup {
+  const BuildOptions& options;
+  const Vocabulary& vocabulary;
+  DataIndex training;  // without shards
+  DataIndex held_out;
+  WorkFolder folder;
+};
+
+// Examples of a unit, in memory.
+struct Examples {
+  std::vector<int32_t> ids;  // [rows, seq_len]
+  std::vector<int32_t> segment_a_length;
+
+  int64_t rows() const { return static_cast<int64_t>(segment_a_length.size()); }
+  void add(std::span<const int32_t> row, int64_t a);
+};
+
+class JobBuilder {
+ public:
+  JobBuilder(const BuildSetup& setup, Tokenizer& tokenizer, Progress& progress)
+      : setup_(setup), tokenizer_(tokenizer), progress_(progress) {}
+
+  // Builds the units of a job from number `finished` on; passes over the text of those before.
+  void build(const Job& job, int64_t number, int64_t finished);
+
+ private:
+  struct Unit;
+
+  bool read_unit(DocumentReader& reader, Unit& unit);
+  void skip_unit(DocumentReader& reader, const Job& job, int64_t number, int64_t part);
+  void tokenise(const DocumentReader& reader, TextDocument& document, Unit& unit);
+  void write(Unit& unit);
+  void count(const DocumentReader& reader, int64_t tokens);
+
+  const BuildSetup& setup_;
+  Tokenizer& tokenizer_;
+  Progress& progress_;
+  TextDocument document_;
+  std::vector<int32_t> ids_;
+  std::string text_digest_;  // of a stream so far
+  int64_t counted_taken_ = 0;
+  int64_t counted_bytes_ = 0;
+};
+
+}  // namespace funnel::shard_tool
