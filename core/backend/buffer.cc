@@ -4,24 +4,49 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "core/backend/cuda/runtime.h"
+
 namespace funnel {
 namespace {
 
 std::atomic<int64_t> allocation_count{0};
 
+char* allocate_host(int64_t bytes) {
+  auto* data = static_cast<char*>(std::aligned_alloc(kAlignment, align_up(bytes)));
+  FUNNEL_CHECK(data != nullptr, "out of host memory: cannot allocate ", bytes, " bytes");
+  return data;
+}
+
 }  // namespace
 
 Buffer::Buffer(Device device, int64_t bytes) : bytes_(bytes), device_(device) {
-  FUNNEL_CHECK(device == Device::cpu, "this build has no CUDA backend");
   FUNNEL_CHECK(bytes >= 0, "a buffer cannot hold ", bytes, " bytes");
   if (bytes == 0) return;
-  data_ = static_cast<char*>(std::aligned_alloc(kAlignment, align_up(bytes)));
-  FUNNEL_CHECK(data_ != nullptr, "out of host memory: cannot allocate ", bytes, " bytes");
+  data_ = device == Device::cpu ? allocate_host(bytes) : cuda::allocate(align_up(bytes));
   ++allocation_count;
 }
 
+Buffer Buffer::for_transfer(Device peer, int64_t bytes) {
+  if (peer == Device::cpu) return Buffer(Device::cpu, bytes);
+  FUNNEL_CHECK(bytes >= 0, "a buffer cannot hold ", bytes, " bytes");
+  Buffer buffer;
+  if (bytes == 0) return buffer;
+  buffer.data_ = cuda::allocate_pinned(align_up(bytes));
+  buffer.bytes_ = bytes;
+  buffer.pinned_ = true;
+  ++allocation_count;
+  return buffer;
+}
+
 Buffer::~Buffer() {
-  std::free(data_);
+  if (data_ == nullptr) return;
+  if (pinned_) {
+    cuda::release_pinned(data_);
+  } else if (device_ == Device::cuda) {
+    cuda::release(data_);
+  } else {
+    std::free(data_);
+  }
 }
 
 Tensor Buffer::tensor(Shape shape, DType dtype) const {

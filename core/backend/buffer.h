@@ -21,6 +21,9 @@ class Buffer {
   Buffer() = default;
   // Uninitialised bytes. Throws Error with the sizes when the memory is not there.
   Buffer(Device device, int64_t bytes);
+  // Host memory for transfers to and from a device: where that is a CUDA device, its copies need
+  // no detour and may run beside other work.
+  static Buffer for_transfer(Device peer, int64_t bytes);
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     Buffer moved(std::move(other));
@@ -44,11 +47,13 @@ class Buffer {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
     std::swap(device_, other.device_);
+    std::swap(pinned_, other.pinned_);
   }
 
   char* data_ = nullptr;
   int64_t bytes_ = 0;
   Device device_ = Device::cpu;
+  bool pinned_ = false;  // host memory that the CUDA runtime allocated
 };
 
 }  // namespace funnel

@@ -3,26 +3,85 @@
 
 #include <cstring>
 
+#include "core/backend/cuda/runtime.h"
 #include "core/backend/matmul.h"
 
 namespace funnel {
+namespace {
 
-Context::Context(Device device)
-    : device_(device), scratch_(device), matmul_primitives_(make_matmul_primitives(device)) {}
+void check_like(const char* what, const ConstTensor& from, const ConstTensor& to) {
+  FUNNEL_CHECK(from.shape() == to.shape() && from.dtype() == to.dtype(), what, ": from ",
+               from.shape(), " of ", name_of(from.dtype()), " to ", to.shape(), " of ",
+               name_of(to.dtype()));
+  FUNNEL_CHECK((from && to) || from.bytes() == 0, what, ": expected tensors, found a null one");
+}
 
-Context::~Context() = default;
+}  // namespace
+
+Context::Context(Device device) : device_(device), scratch_(device) {
+  if (device == Device::cpu) {
+    matmul_primitives_ = make_matmul_primitives();
+  } else {
+    stream_ = cuda::make_stream();
+    matmul_primitives_ = cuda::make_matmul_primitives(stream_);
+  }
+}
+
+Context::~Context() {
+  if (stream_ == nullptr) return;
+  matmul_primitives_.reset();
+  cuda::destroy(stream_);
+}
+
+void Context::check_device(const char* what, const ConstTensor& tensor, Device expected) const {
+  FUNNEL_CHECK(tensor.bytes() == 0 || tensor.device() == expected, what, ": expected memory of ",
+               name_of(expected), ", found ", name_of(tensor.device()));
+}
+
+void Context::copy_bytes(const ConstTensor& from, const Tensor& to) {
+  if (from.bytes() == 0) return;
+  if (device_ == Device::cpu) {
+    std::memcpy(to.data(), from.data(), from.bytes());
+  } else {
+    cuda::copy(stream_, to.data(), from.data(), from.bytes());
+  }
+}
 
 void Context::fill_zero(Tensor tensor) {
   FUNNEL_CHECK(tensor || tensor.bytes() == 0, "fill_zero: expected a tensor, found a null one");
-  if (tensor.bytes() > 0) std::memset(tensor.data(), 0, tensor.bytes());
+  check_device("fill_zero", tensor, device_);
+  if (tensor.bytes() == 0) return;
+  if (device_ == Device::cpu) {
+    std::memset(tensor.data(), 0, tensor.bytes());
+  } else {
+    cuda::fill_zero(stream_, tensor.data(), tensor.bytes());
+  }
 }
 
 void Context::copy(ConstTensor from, Tensor to) {
-  FUNNEL_CHECK(from.shape() == to.shape() && from.dtype() == to.dtype(), "copy: from ",
-               from.shape(), " of ", name_of(from.dtype()), " to ", to.shape(), " of ",
-               name_of(to.dtype()));
-  FUNNEL_CHECK((from && to) || from.bytes() == 0, "copy: expected tensors, found a null one");
-  if (from.bytes() > 0) std::memcpy(to.data(), from.data(), from.bytes());
+  check_like("copy", from, to);
+  check_device("copy: from", from, device_);
+  check_device("copy: to", to, device_);
+  copy_bytes(from, to);
+}
+
+void Context::upload(ConstTensor host, Tensor to) {
+  check_like("upload", host, to);
+  check_device("upload: from", host, Device::cpu);
+  check_device("upload: to", to, device_);
+  copy_bytes(host, to);
+}
+
+void Context::download(ConstTensor from, Tensor host) {
+  check_like("download", from, host);
+  check_device("download: from", from, device_);
+  check_device("download: to", host, Device::cpu);
+  copy_bytes(from, host);
+  synchronize();
+}
+
+void Context::synchronize() {
+  if (device_ == Device::cuda) cuda::synchronize(stream_);
 }
 
 }  // namespace funnel

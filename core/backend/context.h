@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Context is where work happens: the device, its matmul primitives and a scratch arena. It is
-// passed explicitly; there is no current device. One context serves one thread of one rank.
+// Context is where work happens: the device, its stream, its matmul primitives and a scratch arena.
+// It is passed explicitly; there is no current device. One context serves one thread of one rank.
+//
+// On the CPU work is done when a call returns. On a CUDA device it is done in the order of the
+// context's stream, later; only download() and synchronize() wait for it.
 #pragma once
 
 #include <memory>
 
 #include "core/backend/arena.h"
+
+struct CUstream_st;  // what CUDA's stream handles point to
 
 namespace funnel {
 
@@ -21,13 +26,27 @@ class Context {
   Device device() const { return device_; }
   Arena& scratch() { return scratch_; }
   MatmulPrimitives& matmul_primitives() { return *matmul_primitives_; }
+  CUstream_st* stream() const { return stream_; }  // null on the CPU
 
-  // Zeroes a tensor; copies between tensors of one shape and dtype. A null tensor throws.
+  // Zeroes a tensor of this device; copies between two of them, of one shape and dtype. A null
+  // tensor throws.
   void fill_zero(Tensor tensor);
   void copy(ConstTensor from, Tensor to);
 
+  // Copies between host memory and this device's (on the CPU: like copy). An upload's host tensor
+  // must not change before the context has synchronised; a download's is there on return.
+  void upload(ConstTensor host, Tensor to);
+  void download(ConstTensor from, Tensor host);
+
+  // Waits for everything that was asked of this context.
+  void synchronize();
+
  private:
+  void check_device(const char* what, const ConstTensor& tensor, Device expected) const;
+  void copy_bytes(const ConstTensor& from, const Tensor& to);
+
   Device device_;
+  CUstream_st* stream_ = nullptr;
   Arena scratch_;
   std::unique_ptr<MatmulPrimitives> matmul_primitives_;
 };

@@ -9,6 +9,9 @@
 //     max(n, g)    the largest g(i); n >= 1
 //     leader()     true on one member
 //
+// On a CUDA device a team is a warp, or a block where the caller says that rows are long. Bodies
+// run there only in sources that nvcc compiles (core/CMakeLists.txt lists them).
+//
 // The serial team is a plain loop that the compiler vectorises. With FUNNEL_THREAD_TEAMS (the
 // tsan preset) rows are worked on by four real threads, so that a missing leader() or a read before
 // its reduction is a data race that ThreadSanitizer names.
@@ -25,31 +28,34 @@
 #ifdef FUNNEL_THREAD_TEAMS
 #include "core/backend/cpu/thread_team.h"
 #endif
+#ifdef __CUDACC__
+#include "core/backend/cuda/launch.cuh"
+#endif
 
 namespace funnel {
 
 class SerialTeam {
  public:
   template <class F>
-  void each(int64_t n, F f) const {
+  FUNNEL_HD void each(int64_t n, F f) const {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) f(i);
   }
 
   template <class F>
-  auto sum(int64_t n, F f) const {
+  FUNNEL_HD auto sum(int64_t n, F f) const {
     using A = std::remove_cvref_t<decltype(f(int64_t{0}))>;
     return reduce<A>(n, f, A(0), [](A x, A y) { return A(x + y); });
   }
 
   template <class F>
-  auto max(int64_t n, F f) const {
+  FUNNEL_HD auto max(int64_t n, F f) const {
     using A = std::remove_cvref_t<decltype(f(int64_t{0}))>;
     return reduce<A>(n, f, -std::numeric_limits<A>::infinity(),
                      [](A x, A y) { return y > x ? y : x; });
   }
 
-  bool leader() const {
+  FUNNEL_HD bool leader() const {
     return true;
   }
 
@@ -57,7 +63,7 @@ class SerialTeam {
   // Element i goes to lane i mod kLanes, then the lanes are joined pairwise: enough independent
   // chains to hide the latency of an addition, in an order that no compiler or alignment changes.
   template <class A, class F, class Join>
-  A reduce(int64_t n, F f, A identity, Join join) const {
+  FUNNEL_HD A reduce(int64_t n, F f, A identity, Join join) const {
     constexpr int64_t kLanes = 128 / sizeof(A);
     A lanes[kLanes];
     for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] = identity;
@@ -77,7 +83,12 @@ class SerialTeam {
 
 // f(i) for every i in [0, n), in any order.
 template <class F>
-void for_each(Context&, int64_t n, const F& f) {
+void for_each(Context& context, int64_t n, const F& f) {
+#ifdef __CUDACC__
+  if (context.device() == Device::cuda) return cuda::for_each(context.stream(), n, f);
+#endif
+  FUNNEL_CHECK(context.device() == Device::cpu,
+               "for_each: this body was compiled for the CPU only");
 #ifdef FUNNEL_THREAD_TEAMS
   run_thread_team([&](const ThreadTeam& team) { team.each(n, f); });
 #else
@@ -85,9 +96,19 @@ void for_each(Context&, int64_t n, const F& f) {
 #endif
 }
 
-// f(row, team) for every row in [0, rows), in any order.
+// f(row, team) for every row in [0, rows), in any order. row_length: the longest n that f asks its
+// team for, or 0 if that is small; it selects the team, and must depend on nothing that a row's
+// sums may not depend on.
 template <class F>
-void for_each_row(Context&, int64_t rows, const F& f) {
+void for_each_row(Context& context, int64_t rows, const F& f, int64_t row_length = 0) {
+#ifdef __CUDACC__
+  if (context.device() == Device::cuda) {
+    return cuda::for_each_row(context.stream(), rows, f, row_length);
+  }
+#endif
+  FUNNEL_CHECK(context.device() == Device::cpu,
+               "for_each_row: this body was compiled for the CPU only");
+  static_cast<void>(row_length);
 #ifdef FUNNEL_THREAD_TEAMS
   run_thread_team([&](const ThreadTeam& team) {
     for (int64_t row = 0; row < rows; ++row) f(row, team);

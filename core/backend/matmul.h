@@ -38,13 +38,13 @@ void matmul(Context& context, const Matmul& args);
 // Plain loops in a fixed order; the oracle of the tuned path, and its stand-in for f64.
 void matmul_reference(const Matmul& args);
 
-// A backend's cache of prepared products.
+// A backend's cache of prepared products. Operands lie on its device.
 class MatmulPrimitives {
  public:
   virtual ~MatmulPrimitives() = default;
   virtual void run(const Matmul& args) = 0;
   virtual std::string name() const = 0;  // for the log: which library, which instruction set
 };
-std::unique_ptr<MatmulPrimitives> make_matmul_primitives(Device device);
+std::unique_ptr<MatmulPrimitives> make_matmul_primitives();  // of the CPU
 
 }  // namespace funnel

@@ -12,6 +12,10 @@ namespace funnel {
 
 enum class Device : uint8_t { cpu, cuda };
 
+constexpr const char* name_of(Device device) {
+  return device == Device::cpu ? "the CPU" : "a CUDA device";
+}
+
 // f32 is the working type; f64 serves gradient checks; i32 holds token ids and indices; u8 holds
 // segments and flags.
 enum class DType : uint8_t { f32, f64, i32, u8 };

@@ -130,7 +130,7 @@ class OneDnnMatmul final : public MatmulPrimitives {
 
 }  // namespace
 
-std::unique_ptr<MatmulPrimitives> make_matmul_primitives(Device) {
+std::unique_ptr<MatmulPrimitives> make_matmul_primitives() {
   return std::make_unique<OneDnnMatmul>();
 }
 

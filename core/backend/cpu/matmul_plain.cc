@@ -13,7 +13,7 @@ class PlainMatmul final : public MatmulPrimitives {
 
 }  // namespace
 
-std::unique_ptr<MatmulPrimitives> make_matmul_primitives(Device) {
+std::unique_ptr<MatmulPrimitives> make_matmul_primitives() {
   return std::make_unique<PlainMatmul>();
 }
 

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products through cuBLASLt: descriptors and an algorithm are found once for each shape. A
+// row-major C = A B is the column-major C^T = B^T A^T, so the operands change places and a bias of
+// n numbers lies along the rows of the result, where the library wants it.
+//
+// f32 is multiplied as f32 (never as TF32); algorithms that add in an order of their own choosing
+// at run time are ruled out, so a product's bits repeat.
+#include <cublasLt.h>
+
+#include <array>
+#include <bit>
+#include <map>
+
+#include "core/backend/cuda/add_rows.h"
+#include "core/backend/cuda/check.h"
+#include "core/backend/cuda/runtime.h"
+#include "core/backend/matmul.h"
+
+namespace funnel::cuda {
+namespace {
+
+constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;
+
+void check_lt(cublasStatus_t status, const char* call) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  throw Error(concat(call, " failed on ", device_name(), ": ", cublasLtGetStatusName(status), ": ",
+                     cublasLtGetStatusString(status)));
+}
+
+// The largest power of two up to 256 that the address is a multiple of.
+int64_t alignment_of(const void* memory) {
+  const auto address = reinterpret_cast<uintptr_t>(memory) | 256u;
+  return int64_t{1} << std::countr_zero(address);
+}
+
+// What an algorithm depends on: everything but the addresses.
+using Key = std::array<int64_t, 19>;
+
+Key key_of(const Matmul& args) {
+  return {static_cast<int64_t>(args.dtype),
+          args.m,
+          args.n,
+          args.k,
+          args.lda,
+          args.ldb,
+          args.ldc,
+          args.batch,
+          args.stride_a,
+          args.stride_b,
+          args.stride_c,
+          args.transpose_a,
+          args.transpose_b,
+          args.accumulate,
+          args.bias != nullptr,
+          alignment_of(args.a),
+          alignment_of(args.b),
+          alignment_of(args.c),
+          args.bias == nullptr ? 0 : alignment_of(args.bias)};
+}
+
+class Layout {
+ public:
+  // A column-major matrix of rows x cols.
+  Layout(cudaDataType_t type, int64_t rows, int64_t cols, int64_t ld, const Matmul& args,
+         int64_t stride) {
+    check_lt(cublasLtMatrixLayoutCreate(&layout_, type, rows, cols, ld),
+             "cublasLtMatrixLayoutCreate");
+    if (args.batch == 1) return;
+    set(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<int32_t>(args.batch));
+    set(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, stride);
+  }
+  Layout(Layout&& other) noexcept : layout_(std::exchange(other.layout_, nullptr)) {}
+  ~Layout() {
+    if (layout_ != nullptr) static_cast<void>(cublasLtMatrixLayoutDestroy(layout_));
+  }
+  cublasLtMatrixLayout_t get() const { return layout_; }
+
+ private:
+  template <class T>
+  void set(cublasLtMatrixLayoutAttribute_t attribute, T value) {
+    check_lt(cublasLtMatrixLayoutSetAttribute(layout_, attribute, &value, sizeof(value)),
+             "cublasLtMatrixLayoutSetAttribute");
+  }
+  cublasLtMatrixLayout_t layout_ = nullptr;
+};
+
+class Operation {
+ public:
+  Operation(cublasComputeType_t compute, cudaDataType_t scale) {
+    check_lt(cublasLtMatmulDescCreate(&operation_, compute, scale), "cublasLtMatmulDescCreate");
+  }
+  Operation(Operation&& other) noexcept : operation_(std::exchange(other.operation_, nullptr)) {}
+  ~Operation() {
+    if (operation_ != nullptr) static_cast<void>(cublasLtMatmulDescDestroy(operation_));
+  }
+  template <class T>
+  void set(cublasLtMatmulDescAttributes_t attribute, T value) {
+    check_lt(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)),
+             "cublasLtMatmulDescSetAttribute");
+  }
+  cublasLtMatmulDesc_t get() const { return operation_; }
+
+ private:
+  cublasLtMatmulDesc_t operation_ = nullptr;
+};
+
+class Preference {
+ public:
+  Preference() {
+    check_lt(cublasLtMatmulPreferenceCreate(&preference_), "cublasLtMatmulPreferenceCreate");
+  }
+  ~Preference() { static_cast<void>(cublasLtMatmulPreferenceDestroy(preference_)); }
+  Preference(const Preference&) = delete;
+  Preference& operator=(const Preference&) = delete;
+  template <class T>
+  void set(cublasLtMatmulPreferenceAttributes_t attribute, T value) {
+    check_lt(cublasLtMatmulPreferenceSetAttribute(preference_, attribute, &value, sizeof(value)),
+             "cublasLtMatmulPreferenceSetAttribute");
+  }
+  cublasLtMatmulPreference_t get() const { return preference_; }
+
+ private:
+  cublasLtMatmulPreference_t preference_ = nullptr;
+};
+
+struct Prepared {
+  Operation operation;
+  Layout b, a, c;  // in the library's order
+  cublasLtMatmulAlgo_t algorithm;
+  size_t workspace = 0;
+};
+
+class CublasLtMatmul final : public MatmulPrimitives {
+ public:
+  explicit CublasLtMatmul(Stream stream) : stream_(stream) {
+    check_lt(cublasLtCreate(&handle_), "cublasLtCreate");
+  }
+  ~CublasLtMatmul() override { static_cast<void>(cublasLtDestroy(handle_)); }
+
+  void run(const Matmul& args) override {
+    if (args.k == 0) return set_or_add_bias(stream_, args);
+    if (args.dtype == DType::f64 && args.bias != nullptr) return run_then_add_bias(args);
+    auto found = prepared_.find(key_of(args));
+    if (found == prepared_.end()) found = prepared_.emplace(key_of(args), prepare(args)).first;
+    with_float_type(args.dtype, [&](auto zero) { multiply(args, found->second, zero); });
+  }
+
+  std::string name() const override {
+    const size_t version = cublasLtGetVersion();
+    return concat("cuBLASLt ", version / 10000, ".", version / 100 % 100, ".", version % 100);
+  }
+
+ private:
+  // The library adds biases to f32 only.
+  void run_then_add_bias(const Matmul& args) {
+    Matmul product = args, bias = args;
+    product.bias = nullptr;
+    run(product);
+    bias.accumulate = true;
+    set_or_add_bias(stream_, bias);
+  }
+
+  Prepared prepare(const Matmul& args) {
+    const bool f64 = args.dtype == DType::f64;
+    const cudaDataType_t type = f64 ? CUDA_R_64F : CUDA_R_32F;
+    const int64_t m = args.m, n = args.n, k = args.k;
+    const bool ta = args.transpose_a, tb = args.transpose_b;
+    Prepared prepared{
+        .operation = Operation(f64 ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F_PEDANTIC, type),
+        .b = Layout(type, tb ? k : n, tb ? n : k, args.ldb, args, args.stride_b),
+        .a = Layout(type, ta ? m : k, ta ? k : m, args.lda, args, args.stride_a),
+        .c = Layout(type, n, m, args.ldc, args, args.stride_c),
+        .algorithm = {}};
+    const auto transposed = [](bool yes) { return yes ? CUBLAS_OP_T : CUBLAS_OP_N; };
+    prepared.operation.set(CUBLASLT_MATMUL_DESC_TRANSA, transposed(tb));
+    prepared.operation.set(CUBLASLT_MATMUL_DESC_TRANSB, transposed(ta));
+    if (args.bias != nullptr) {
+      prepared.operation.set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      prepared.operation.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.bias);
+    }
+    choose_algorithm(args, prepared);
+    return prepared;
+  }
+
+  void choose_algorithm(const Matmul& args, Prepared& prepared) {
+    Preference preference;
+    preference.set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<size_t>(kWorkspaceBytes));
+    preference.set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                   static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+    const auto alignment = [](const void* p) { return static_cast<uint32_t>(alignment_of(p)); };
+    preference.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(args.b));
+    preference.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(args.a));
+    preference.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(args.c));
+    preference.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(args.c));
+    cublasLtMatmulHeuristicResult_t found = {};
+    int count = 0;
+    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+        handle_, prepared.operation.get(), prepared.b.get(), prepared.a.get(), prepared.c.get(),
+        prepared.c.get(), preference.get(), 1, &found, &count);
+    if (status != CUBLAS_STATUS_NOT_SUPPORTED) check_lt(status, "cublasLtMatmulAlgoGetHeuristic");
+    FUNNEL_CHECK(count > 0, "cuBLASLt has no algorithm on ", device_name(), " for a product of ",
+                 name_of(args.dtype), " with m ", args.m, ", n ", args.n, ", k ", args.k, ", lda ",
+                 args.lda, ", ldb ", args.ldb, ", ldc ", args.ldc, ", batch ", args.batch);
+    prepared.algorithm = found.algo;
+    prepared.workspace = found.workspaceSize;
+    if (prepared.workspace > 0 && workspace_.bytes() == 0) {
+      workspace_ = Buffer(Device::cuda, kWorkspaceBytes);
+    }
+  }
+
+  template <class T>
+  void multiply(const Matmul& args, Prepared& prepared, T) {
+    if (args.bias != nullptr) {
+      prepared.operation.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.bias);
+    }
+    const T alpha = 1, beta = args.accumulate ? 1 : 0;
+    check_lt(
+        cublasLtMatmul(handle_, prepared.operation.get(), &alpha, args.b, prepared.b.get(), args.a,
+                       prepared.a.get(), &beta, args.c, prepared.c.get(), args.c, prepared.c.get(),
+                       &prepared.algorithm, workspace_.data(), prepared.workspace, stream_),
+        "cublasLtMatmul");
+  }
+
+  Stream stream_;
+  cublasLtHandle_t handle_ = nullptr;
+  std::map<Key, Prepared> prepared_;
+  Buffer workspace_;
+};
+
+}  // namespace
+
+std::unique_ptr<MatmulPrimitives> make_matmul_primitives(Stream stream) {
+  return std::make_unique<CublasLtMatmul>(stream);
+}
+
+}  // namespace funnel::cuda

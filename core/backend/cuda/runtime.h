@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calls of the CUDA runtime that the backend makes, in plain C++: whoever includes this needs
+// no CUDA header. In a build without CUDA the same functions exist and say so.
+//
+// One process drives one device: whichever select_device (core/backend/device.h) has made the
+// calling thread's. Every call that fails throws an Error with the call, the device and the reason.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+struct CUstream_st;
+struct CUevent_st;
+
+namespace funnel {
+class MatmulPrimitives;
+}
+
+namespace funnel::cuda {
+
+using Stream = CUstream_st*;
+using Event = CUevent_st*;
+
+// Device memory, aligned to at least 256 bytes. Throws with the sizes when it is not there.
+char* allocate(int64_t bytes);
+void release(char* memory) noexcept;
+
+// Host memory that the device copies from and to without a detour.
+char* allocate_pinned(int64_t bytes);
+void release_pinned(char* memory) noexcept;
+
+// A stream that no other stream waits for.
+Stream make_stream();
+void destroy(Stream stream) noexcept;
+void synchronize(Stream stream);
+
+Event make_event();
+void destroy(Event event) noexcept;
+void record(Event event, Stream stream);
+void synchronize(Event event);
+// Work given to the stream from now on waits for the event.
+void wait(Stream stream, Event event);
+
+// In the order of the stream; both may return before they are done.
+void fill_zero(Stream stream, void* memory, int64_t bytes);
+void copy(Stream stream, void* to, const void* from, int64_t bytes);
+
+// Throws if the launch before this call was refused.
+void check_launch();
+
+// Input error unless this program holds code for the calling thread's device.
+void check_code_runs();
+
+// Products on this stream through cuBLASLt.
+std::unique_ptr<MatmulPrimitives> make_matmul_primitives(Stream stream);
+
+}  // namespace funnel::cuda
