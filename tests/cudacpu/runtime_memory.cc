@@ -37,7 +37,7 @@ void free_for(void* address, bool pinned, Runtime& runtime) {
            concat("expected the begin of a live ", pinned ? "pinned" : "device",
                   " allocation, found ", describe_address(address)));
   }
-  runtime.wait_all(-1);
+  runtime.wait_all(found->device);
   release(address);
 }
 
