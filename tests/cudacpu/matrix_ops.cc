@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/cudacpu/decode.h"
+namespace funnel::cudacpu {
+std::vector<OpcodeEntry> matrix_opcodes() {
+  return {};
+}
+}  // namespace funnel::cudacpu
