@@ -50,7 +50,7 @@ struct TrainConfig {
   int64_t shard_batch() const { return global_batch / logical_shards; }
 };
 
-enum class DeviceChoice { fastest, cpu };
+enum class DeviceChoice { fastest, cpu, cuda };
 
 struct RunConfig {
   PretrainConfig pretrain;

@@ -210,11 +210,33 @@ void train_to(const TrainConfig& train, config::Train& message) {
   message.set_max_nonfinite_steps(train.max_nonfinite_steps);
 }
 
+DeviceChoice device_from(config::Run::Device device) {
+  switch (device) {
+    case config::Run::AUTO:
+      return DeviceChoice::fastest;
+    case config::Run::CPU:
+      return DeviceChoice::cpu;
+    case config::Run::CUDA:
+      return DeviceChoice::cuda;
+  }
+  return DeviceChoice::fastest;
+}
+
+config::Run::Device device_to(DeviceChoice device) {
+  switch (device) {
+    case DeviceChoice::fastest:
+      return config::Run::AUTO;
+    case DeviceChoice::cpu:
+      return config::Run::CPU;
+    case DeviceChoice::cuda:
+      return config::Run::CUDA;
+  }
+  return config::Run::AUTO;
+}
+
 }  // namespace
 
 RunConfig from_message(const config::Run& message) {
-  FUNNEL_CHECK_INPUT(message.device() != config::Run::CUDA,
-                     "device: expected CPU or AUTO, because this build has no CUDA; found CUDA");
   RunConfig run;
   run.pretrain.model = model_from(message.model());
   run.vocab_is_set = message.model().has_vocab_size();
@@ -224,7 +246,7 @@ RunConfig from_message(const config::Run& message) {
   objective_from(message.objective(), run);
   run.optimizer = optimizer_from(message.optimizer());
   run.train = train_from(message.train());
-  run.device = message.device() == config::Run::CPU ? DeviceChoice::cpu : DeviceChoice::fastest;
+  run.device = device_from(message.device());
   return run;
 }
 
@@ -237,7 +259,7 @@ config::Run to_message(const RunConfig& run) {
   message.mutable_data()->set_prefetch_batches(run.data.prefetch_batches);
   optimizer_to(run.optimizer, *message.mutable_optimizer());
   train_to(run.train, *message.mutable_train());
-  message.set_device(run.device == DeviceChoice::cpu ? config::Run::CPU : config::Run::AUTO);
+  message.set_device(device_to(run.device));
   return message;
 }
 

@@ -45,12 +45,12 @@ PretrainMetrics from_sums(std::span<const double> values, double shards) {
 
 }  // namespace
 
-Learner::Learner(Comm& comm, const RunConfig& config)
+Learner::Learner(Comm& comm, const RunConfig& config, Device device)
     : comm_(comm),
       config_(config),
       shards_(shards_of_rank(config.train.logical_shards, comm.rank(), comm.size())),
-      context_(Device::cpu),
-      saved_(Device::cpu),
+      context_(device),
+      saved_(device),
       params_(DType::f32),
       task_(params_, config.pretrain),
       word_(kWordValues, shards_.count) {
@@ -150,6 +150,31 @@ PretrainMetrics Learner::evaluate(int64_t batches, const NextShard& next) {
     for (int64_t i = 0; i < kWordValues; ++i) sums[i] += word_.values()[i];
   }
   return from_sums(sums, static_cast<double>(batches * config_.train.logical_shards));
+}
+
+HostState Learner::host_state() {
+  if (context_.device() == Device::cpu) return {params_.values(), moment1_, moment2_};
+  const int64_t n = params_.flat_elements();
+  if (host_memory_.bytes() == 0) host_memory_ = Buffer(Device::cpu, 3 * n * size_of(DType::f32));
+  const Tensor all = host_memory_.tensor({3 * n}, DType::f32);
+  return {all.slice(0, {n}), all.slice(n, {n}), all.slice(2 * n, {n})};
+}
+
+void Learner::download_state() {
+  if (context_.device() == Device::cpu) return;
+  const HostState host = host_state();
+  context_.download(params_.values(), host.values);
+  context_.download(moment1_, host.moment1);
+  context_.download(moment2_, host.moment2);
+}
+
+void Learner::upload_state() {
+  if (context_.device() == Device::cpu) return;
+  const HostState host = host_state();
+  context_.upload(host.values, params_.values());
+  context_.upload(host.moment1, moment1_);
+  context_.upload(host.moment2, moment2_);
+  context_.synchronize();
 }
 
 std::string Learner::matmul_name() {

@@ -33,14 +33,19 @@ struct StepReport {
   bool replicas_agree = true;  // false: the ranks' weights have drifted apart
 };
 
+// What a checkpoint keeps, in host memory.
+struct HostState {
+  Tensor values, moment1, moment2;  // [flat_elements] each
+};
+
 class Learner {
  public:
   // Gives the next logical shard of this rank, in order. Valid until the next call.
   using NextShard = std::function<const PretrainBatch&()>;
 
-  // Builds the model and draws its initial weights. Input error if the ranks cannot share the
-  // logical shards.
-  Learner(Comm& comm, const RunConfig& config);
+  // Builds the model on the device and draws its initial weights, the same on any. Input error if
+  // the ranks cannot share the logical shards.
+  Learner(Comm& comm, const RunConfig& config, Device device = Device::cpu);
 
   // Collective. Step 0, 1, ...; want_stop is this rank's wish.
   StepReport train_step(int64_t step, const NextShard& next, bool want_stop);
@@ -53,6 +58,11 @@ class Learner {
   const Params& params() const { return params_; }
   Tensor moment1() const { return moment1_; }
   Tensor moment2() const { return moment2_; }
+  // On the CPU the state itself; else memory beside it, which download_state() fills from the
+  // device and upload_state() makes the device's state.
+  HostState host_state();
+  void download_state();
+  void upload_state();
   std::vector<ParamEntry> layout() const;
   std::string matmul_name();  // what multiplies matrices, for the log
 
@@ -74,6 +84,7 @@ class Learner {
   PretrainTask task_;
   Buffer moment_memory_;
   Tensor moment1_, moment2_;  // [flat_elements]
+  Buffer host_memory_;        // values and moments, once asked for; on the CPU never
   std::vector<DecayRun> decay_runs_;
   std::unique_ptr<ShardTree> gradient_tree_;
   StepWord word_;  // metrics and gradient norm

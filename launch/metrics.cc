@@ -99,7 +99,7 @@ void MetricsFile::train(int64_t steps_done, const StepReport& report, const Spee
   line["skipped"] = report.skipped;
   line["tokens_per_second"] = speed.tokens_per_second;
   line["flops_per_second"] = speed.flops_per_second;
-  line["share_of_peak"] = speed.share_of_peak;
+  if (speed.share_of_peak > 0) line["share_of_peak"] = speed.share_of_peak;
   line["data_wait_share"] = speed.data_wait_share;
   line["seconds"] = seconds;
   write_line(line.dump());
@@ -119,9 +119,9 @@ std::string describe_step(int64_t steps_done, int64_t steps, const StepReport& r
       << std::setprecision(3) << "  lr " << report.learning_rate << "  norm "
       << report.gradient_norm << "  " << std::fixed << std::setprecision(0)
       << speed.tokens_per_second << " tok/s  " << std::setprecision(1)
-      << speed.flops_per_second / 1e9 << " GFLOP/s (" << std::setprecision(0)
-      << 100 * speed.share_of_peak << "% of peak)  "
-      << time_text(speed.step_seconds * static_cast<double>(steps - steps_done)) << " left";
+      << speed.flops_per_second / 1e9 << " GFLOP/s" << std::setprecision(0);
+  if (speed.share_of_peak > 0) out << " (" << 100 * speed.share_of_peak << "% of peak)";
+  out << "  " << time_text(speed.step_seconds * static_cast<double>(steps - steps_done)) << " left";
   if (report.skipped) out << "  SKIPPED: not finite";
   return std::move(out).str();
 }

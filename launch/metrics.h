@@ -18,14 +18,15 @@ struct Speed {
   double step_seconds = 0;
   double tokens_per_second = 0;
   double flops_per_second = 0;  // of the model's matrix products
-  double share_of_peak = 0;     // of all ranks' multiply-add peak
+  double share_of_peak = 0;     // of all ranks' multiply-add peak; 0 and left out if not known
   double data_wait_share = 0;   // of the time, what rank 0 waited for batches
 };
 
 // metrics.jsonl. Lines of kind "train" have step, loss, mlm_loss, mlm_accuracy, discriminator_loss,
 // discriminator_accuracy, majority_accuracy (ELECTRA only, the last three), gradient_norm,
-// learning_rate, skipped, tokens_per_second, flops_per_second, share_of_peak, data_wait_share,
-// seconds since the start of this life; of kind "eval" the losses and accuracies on held-out data.
+// learning_rate, skipped, tokens_per_second, flops_per_second, share_of_peak (on the CPU),
+// data_wait_share, seconds since the start of this life; of kind "eval" the losses and accuracies
+// on held-out data.
 // `step` counts steps done. Losses are written with all their digits.
 class MetricsFile {
  public:

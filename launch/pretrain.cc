@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "launch/config.h"
+#include "launch/device_choice.h"
 #include "launch/signals.h"
 #include "launch/trainer.h"
 #include "parallel/mpi_comm.h"
@@ -69,7 +70,8 @@ ExitCode run(const World& world, const Options& options) {
     return ExitCode::kDone;
   }
   catch_stop_signals();
-  Trainer trainer(comm, config, options.paths);
+  Trainer trainer(comm, config, options.paths,
+                  choose_device(comm, config.device, world.node_rank()));
   return trainer.run();
 }
 

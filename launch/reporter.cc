@@ -33,7 +33,7 @@ Speed Reporter::speed(int64_t steps_done, double waited_seconds) const {
   return {.step_seconds = seconds / steps,
           .tokens_per_second = sequences_per_second * static_cast<double>(config_.data.seq_len),
           .flops_per_second = flops_per_second,
-          .share_of_peak = flops_per_second / peak_flops_,
+          .share_of_peak = peak_flops_ > 0 ? flops_per_second / peak_flops_ : 0.0,
           .data_wait_share = (waited_seconds - reported_wait_) / seconds};
 }
 

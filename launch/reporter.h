@@ -16,7 +16,7 @@ namespace funnel {
 
 class Reporter {
  public:
-  // peak_flops: what all ranks' cores could do, see measure_fma_peak().
+  // peak_flops: what all ranks' cores could do, see measure_fma_peak(); 0 if that is not known.
   Reporter(const RunConfig& config, const std::filesystem::path& metrics, int64_t resumed_step,
            double peak_flops);
 

@@ -36,14 +36,14 @@ std::string joined(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-Trainer::Trainer(Comm& comm, RunConfig config, const RunPaths& paths)
-    : comm_(comm), config_(std::move(config)) {
+Trainer::Trainer(Comm& comm, RunConfig config, const RunPaths& paths, ChosenDevice device)
+    : comm_(comm), config_(std::move(config)), device_(std::move(device)) {
   together(comm, [&] {
     shards_of_rank(config_.train.logical_shards, comm.rank(), comm.size());
     open_data(paths.data);
   });
   open_run_folder(paths);
-  together(comm, [&] { learner_ = std::make_unique<Learner>(comm, config_); });
+  together(comm, [&] { learner_ = std::make_unique<Learner>(comm, config_, device_.device); });
   resume();
   together(comm, [&] { start_reporting(); });
 }
@@ -102,20 +102,24 @@ void Trainer::agree_with_stored_config() {
 }
 
 void Trainer::resume() {
+  const HostState host = learner_->host_state();
   TrainingState state{.run_id = run_id_,
                       .config_text = {},
                       .vocabulary_digest = data_->vocabulary().digest(),
                       .layout = learner_->layout(),
-                      .values = learner_->params().values(),
-                      .moment1 = learner_->moment1(),
-                      .moment2 = learner_->moment2()};
+                      .values = host.values,
+                      .moment1 = host.moment1,
+                      .moment2 = host.moment2};
   Resumed resumed;
   try {
     resumed = load_newest_checkpoint(comm_, checkpoints_, state);
   } catch (const Error& error) {
     throw_together(comm_, error);  // every rank is here
   }
-  if (!resumed.path.empty()) step_ = state.step;
+  if (!resumed.path.empty()) {
+    step_ = state.step;
+    learner_->upload_state();
+  }
   if (!is_root()) return;
   for (const DamagedCheckpoint& damaged : resumed.damaged) {
     log_warning(concat("checkpoint passed over and moved to ",
@@ -126,7 +130,8 @@ void Trainer::resume() {
 
 void Trainer::start_reporting() {
   if (!is_root()) return;
-  const double peak_flops = measure_fma_peak() * comm_.size();
+  const bool is_cpu = device_.device == Device::cpu;
+  const double peak_flops = is_cpu ? measure_fma_peak() * comm_.size() : 0.0;
   log_start(peak_flops);
   reporter_ = std::make_unique<Reporter>(config_, folder_->metrics(), step_, peak_flops);
 }
@@ -140,8 +145,10 @@ void Trainer::log_start(double peak_flops) const {
                   held_out_ ? held_out_->examples() : 0, " held out; ", config_.train.global_batch,
                   " a step in ", config_.train.logical_shards, " logical shards on ", comm_.size(),
                   comm_.size() == 1 ? " rank" : " ranks"));
-  log_info(concat("device cpu: ", learner_->matmul_name(), ", multiply-add peak ",
-                  static_cast<int64_t>(peak_flops / 1e9), " GFLOP/s over all ranks"));
+  const std::string peak = concat(", multiply-add peak ", static_cast<int64_t>(peak_flops / 1e9),
+                                  " GFLOP/s over all ranks");
+  log_info(
+      concat("device: ", device_.text, "; ", learner_->matmul_name(), peak_flops > 0 ? peak : ""));
 }
 
 ExitCode Trainer::run() {
@@ -197,6 +204,8 @@ void Trainer::evaluate() {
 
 void Trainer::save() {
   const Reporter::Clock::time_point before = Reporter::Clock::now();
+  learner_->download_state();
+  const HostState host = learner_->host_state();
   const TrainingState state{.run_id = run_id_,
                             .step = step_,
                             .samples = step_ * config_.train.global_batch,
@@ -204,9 +213,9 @@ void Trainer::save() {
                             .config_text = resolved_text(config_),
                             .vocabulary_digest = data_->vocabulary().digest(),
                             .layout = learner_->layout(),
-                            .values = learner_->params().values(),
-                            .moment1 = learner_->moment1(),
-                            .moment2 = learner_->moment2()};
+                            .values = host.values,
+                            .moment1 = host.moment1,
+                            .moment2 = host.moment2};
   const int keep = static_cast<int>(std::max<int64_t>(2, config_.train.keep_checkpoints));
   const std::filesystem::path path =
       save_checkpoint(comm_, checkpoints_, state, {.keep_last = keep, .before = {}});

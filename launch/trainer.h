@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "data/data_set.h"
 #include "launch/config.h"
+#include "launch/device_choice.h"
 #include "launch/learner.h"
 #include "launch/reporter.h"
 #include "launch/run_folder.h"
@@ -28,7 +29,7 @@ struct RunPaths {
 class Trainer {
  public:
   // Collective. Input errors (exit code 2) name what does not fit: config, data, run folder, ranks.
-  Trainer(Comm& comm, RunConfig config, const RunPaths& paths);
+  Trainer(Comm& comm, RunConfig config, const RunPaths& paths, ChosenDevice device = {});
 
   // Collective. kDone after the last step, kSaved after a stop was requested and saved, kNeedsHuman
   // after too many steps in a row that were not finite, or when the replicas' weights differ.
@@ -57,6 +58,7 @@ class Trainer {
 
   Comm& comm_;
   RunConfig config_;
+  ChosenDevice device_;
   std::unique_ptr<RunFolder> folder_;  // rank 0 only
   std::string run_id_;
   std::filesystem::path checkpoints_;

@@ -84,6 +84,21 @@ class BadInput(PretrainRuns):
             self.refuses(*parts, settings=settings, ranks=2)
         self.assertFalse(self.run_folder.exists())
 
+    def test_no_cuda_device(self):
+        """Where a device is at hand, nothing is refused and the run must do its work there."""
+        command = self.command(self.run_folder, settings=["device=cuda"])
+        done = self.run_command(command)
+        if done.returncode == 0:
+            self.assertIn("device: CUDA device 0", done.stderr)
+            return
+        for ranks in (1, 2):
+            self.refuses("device: expected cpu or auto, because", "found cuda", ranks=ranks,
+                         settings=["device=cuda"])
+        self.assertFalse(self.run_folder.exists())
+        self.assertIn("device: CPU, because", self.pretrain(self.run_folder))
+        self.assertIn("device: CPU, as configured",
+                      self.pretrain(self.folder / "cpu", settings=["device=cpu"]))
+
     def test_ranks(self):
         self.refuses("3", ranks=3)
         self.refuses("4", "8", ranks=8)
