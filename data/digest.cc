@@ -25,15 +25,21 @@ class Sha256 {
     FUNNEL_CHECK(EVP_DigestUpdate(context_.get(), data, size), "libcrypto cannot digest");
   }
 
+  using Bytes = std::array<unsigned char, 32>;
+
+  Bytes bytes() {
+    Bytes digest{};
+    FUNNEL_CHECK(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr),
+                 "libcrypto cannot digest");
+    return digest;
+  }
+
   std::string hex() {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    FUNNEL_CHECK(EVP_DigestFinal_ex(context_.get(), digest, &size), "libcrypto cannot digest");
     static constexpr char kDigits[] = "0123456789abcdef";
     std::string text;
-    for (unsigned int i = 0; i < size; ++i) {
-      text += kDigits[digest[i] >> 4];
-      text += kDigits[digest[i] & 15];
+    for (const unsigned char byte : bytes()) {
+      text += kDigits[byte >> 4];
+      text += kDigits[byte & 15];
     }
     return text;
   }
@@ -48,6 +54,15 @@ std::string sha256(std::span<const char> bytes) {
   Sha256 digest;
   digest.add(bytes.data(), bytes.size());
   return digest.hex();
+}
+
+Digest128 digest128(std::string_view text) {
+  Sha256 digest;
+  digest.add(text.data(), text.size());
+  const Sha256::Bytes bytes = digest.bytes();
+  Digest128 first{};
+  std::memcpy(first.data(), bytes.data(), sizeof(first));
+  return first;
 }
 
 std::string sha256_of_file(const std::filesystem::path& path) {

@@ -12,6 +12,7 @@
 #include "tools/funnel_shard/build_options.h"
 #include "tools/funnel_shard/build_plan.h"
 #include "tools/funnel_shard/commands.h"
+#include "tools/funnel_shard/duplicates.h"
 #include "tools/funnel_shard/job_builder.h"
 #include "tools/funnel_shard/throughput.h"
 
@@ -138,6 +139,7 @@ void build(const BuildOptions& options, const World& world) {
   const std::vector<Job> jobs = cut_into_jobs(files, shard_text_bytes(options));
   const auto job_count = static_cast<int64_t>(jobs.size());
   const BuildSetup setup = make_setup(options, *vocabulary, files, folder);
+  if (options.deduplicate) find_duplicates(setup, jobs, world, comm);
   const std::vector<int32_t> finished = shared_finished_units(folder, job_count, comm);
   const WorkDone done = build_jobs(setup, jobs, finished, world);
   together(comm, [&] {
@@ -206,6 +208,10 @@ void add_build(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--source", options->source,
                       "What the text is, for people (default: the files' names)");
+  command->add_flag(
+      "--deduplicate", options->deduplicate,
+      "Drop documents whose text was there before. Reads the text twice; rank 0 takes "
+      "20 bytes of memory a document");
   command->add_flag("--start-over", options->start_over,
                     "Remove what an unfinished build left in DIR (default: go on with it)");
   command->callback([options] { run(*options); });

@@ -19,6 +19,9 @@ struct Job {
   int64_t bytes = 0;  // of the pieces, as stored
   int64_t work = 0;   // bytes of text, estimated for compressed files
   bool stream = false;
+
+  // HDF5 with examples of another program, instead of text.
+  bool ready_examples() const { return pieces.front().file.format == TextFormat::hdf5; }
 };
 
 // Bytes of text that make about one shard.

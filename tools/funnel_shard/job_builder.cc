@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "data/digest.h"
 #include "data/shard.h"
+#include "tools/funnel_shard/duplicates.h"
 
 namespace funnel::shard_tool {
 namespace {
@@ -57,21 +58,23 @@ struct JobBuilder::Unit {
   UnitRecord record;
   TokenizedDocuments training;
   TokenizedDocuments held_out;
-  bool stream = false;
 };
 
 void JobBuilder::build(const Job& job, int64_t number, int64_t finished) {
   DocumentReader reader(job.pieces, setup_.options.text.options);
   text_digest_.clear();
+  duplicates_.clear();
+  if (setup_.options.deduplicate) duplicates_ = duplicates_of(setup_.folder, number);
+  documents_ = dropped_ = 0;
   counted_taken_ = counted_bytes_ = 0;
   for (int64_t part = 0; part < finished; ++part) skip_unit(reader, job, number, part);
   for (int64_t part = finished;; ++part) {
     Unit unit;
     unit.record.job = number;
     unit.record.part = part;
-    unit.stream = job.stream;
-    const int64_t bad_lines = reader.bad_lines();
-    unit.record.last = !read_unit(reader, unit);
+    const int64_t bad_lines = reader.bad_lines(), dropped = dropped_;
+    unit.record.last = !read_unit(reader, job, unit);
+    unit.record.duplicates = dropped_ - dropped;
     unit.record.bad_lines = reader.bad_lines() - bad_lines;
     if (unit.record.bad_lines > 0) unit.record.first_bad_line = reader.first_bad_line();
     unit.record.text_digest = text_digest_;
@@ -82,13 +85,24 @@ void JobBuilder::build(const Job& job, int64_t number, int64_t finished) {
   }
 }
 
+// The job's next document that is no duplicate.
+bool JobBuilder::next_document(DocumentReader& reader, const Job& job) {
+  while (reader.next(document_)) {
+    if (job.stream) text_digest_ = sha256(concat(text_digest_, document_.text()));
+    const int64_t number = documents_++;
+    const auto next_duplicate = static_cast<size_t>(dropped_);
+    if (next_duplicate == duplicates_.size() || duplicates_[next_duplicate] != number) return true;
+    ++dropped_;
+  }
+  return false;
+}
+
 // Reads until the unit has its bytes of text; false at the end of the job.
-bool JobBuilder::read_unit(DocumentReader& reader, Unit& unit) {
+bool JobBuilder::read_unit(DocumentReader& reader, const Job& job, Unit& unit) {
   // A quarter more than planned, so that a job of cut files is one unit.
   const int64_t begin = reader.bytes(), limit = shard_text_bytes(setup_.options) / 4 * 5;
   while (reader.bytes() - begin < limit) {
-    if (!reader.next(document_)) return false;
-    if (unit.stream) text_digest_ = sha256(concat(text_digest_, document_.text()));
+    if (!next_document(reader, job)) return false;
     tokenise(reader, document_, unit);
     unit.record.bytes = reader.bytes() - begin;
   }
@@ -99,10 +113,7 @@ bool JobBuilder::read_unit(DocumentReader& reader, Unit& unit) {
 void JobBuilder::skip_unit(DocumentReader& reader, const Job& job, int64_t number, int64_t part) {
   const UnitRecord record = setup_.folder.read(number, part);
   const int64_t begin = reader.bytes();
-  while (reader.bytes() - begin < record.bytes && reader.next(document_)) {
-    if (job.stream) text_digest_ = sha256(concat(text_digest_, document_.text()));
-    count(reader, 0);
-  }
+  while (reader.bytes() - begin < record.bytes && next_document(reader, job)) count(reader, 0);
   FUNNEL_CHECK_INPUT(text_digest_ == record.text_digest && reader.bytes() - begin == record.bytes,
                      name_of_input(job.pieces.front().file.path),
                      ": expected the text that the unfinished build has read, found another; "

@@ -47,7 +47,8 @@ class JobBuilder {
  private:
   struct Unit;
 
-  bool read_unit(DocumentReader& reader, Unit& unit);
+  bool next_document(DocumentReader& reader, const Job& job);
+  bool read_unit(DocumentReader& reader, const Job& job, Unit& unit);
   void skip_unit(DocumentReader& reader, const Job& job, int64_t number, int64_t part);
   void tokenise(const DocumentReader& reader, TextDocument& document, Unit& unit);
   void write(Unit& unit);
@@ -58,7 +59,10 @@ class JobBuilder {
   Progress& progress_;
   TextDocument document_;
   std::vector<int32_t> ids_;
-  std::string text_digest_;  // of a stream so far
+  std::string text_digest_;          // of a stream so far
+  std::vector<int64_t> duplicates_;  // the job's documents to drop, ascending
+  int64_t documents_ = 0;            // of the job so far, the dropped ones included
+  int64_t dropped_ = 0;
   int64_t counted_taken_ = 0;
   int64_t counted_bytes_ = 0;
 };

@@ -87,8 +87,11 @@ void WorkFolder::begin(const std::string& plan, bool with_held_out, bool start_o
     remove_shards();
     fs::remove_all(path_);
   }
-  if (files_of(path_, is_record).empty()) fs::remove_all(path_);
-  const bool resumes = fs::exists(path_ / kPlanFile);
+  bool resumes = fs::exists(path_ / kPlanFile);
+  if (resumes && files_of(path_, is_record).empty()) {
+    resumes = read_text_file(path_ / kPlanFile) == plan;
+    if (!resumes) fs::remove_all(path_);
+  }
   if (!resumes) {
     const std::vector<fs::path> strangers = files_of(output_, is_shard);
     FUNNEL_CHECK_INPUT(strangers.empty(), strangers.front().string(),
