@@ -53,8 +53,8 @@ bool DocumentReader::open_next() {
 void DocumentReader::begin_piece(std::unique_ptr<ByteSource> source, int64_t begin) {
   lines_ = std::make_unique<LineReader>(std::move(source), name_of_input(piece().file.path), begin);
   line_ = 0;
-  piece_done_ = false;
-  if (piece().begin == 0) return;
+  piece_done_ = piece().begin >= piece().end;
+  if (piece_done_ || piece().begin == 0) return;
   std::string_view line;
   if (!next_line(line) || piece().file.format == TextFormat::json_lines) return;
   while (next_line(line)) {

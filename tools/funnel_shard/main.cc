@@ -22,7 +22,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return static_cast<int>(app.exit(error) == 0 ? ExitCode::kDone : ExitCode::kUsage);
   } catch (const Error& error) {
-    std::cerr << "funnel-shard: " << error.what() << '\n';
+    // Of many ranks with the same error, one tells.
+    if (*error.what() != '\0') std::cerr << concat("funnel-shard: ", error.what(), "\n");
     return static_cast<int>(error.exit_code());
   } catch (const std::exception& error) {
     std::cerr << "funnel-shard: " << error.what() << '\n';
