@@ -15,7 +15,7 @@ namespace {
 class Unpacking : public ByteSource {
  public:
   Unpacking(std::unique_ptr<ByteSource> packed, std::string name)
-      : packed_(std::move(packed)), name_(std::move(name)), buffer_(size_t{1} << 18) {}
+      : packed_(std::move(packed)), name_(std::move(name)), buffer_(size_t{1} << 16) {}
 
   int64_t taken() const override { return packed_->taken(); }
 

@@ -10,7 +10,7 @@ namespace funnel {
 LineReader::LineReader(std::unique_ptr<ByteSource> source, std::string name, int64_t begin)
     : source_(std::move(source)),
       name_(std::move(name)),
-      buffer_(size_t{1} << 18),
+      buffer_(size_t{1} << 16),
       position_(begin),
       line_begin_(begin) {}
 

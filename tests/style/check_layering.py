@@ -53,7 +53,7 @@ THIRD_PARTY = {
 # Headers that show a library to its neighbours, and the only paths that may include them.
 PRIVATE = {"launch/config_": "launch/config", "data/h5_handle.h": "data/h5"}
 PLATFORM = re.compile(
-    r"[a-z_0-9]+$|(assert|errno|fcntl|glob|immintrin|math|poll|pthread|sched|signal|stdint|stdio|stdlib"
+    r"[a-z_0-9]+$|(assert|dlfcn|errno|fcntl|glob|immintrin|math|poll|pthread|sched|signal|stdint|stdio|stdlib"
     r"|string|time|unistd|cpuid)\.h$|sys/\w+\.h$"
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
