@@ -22,7 +22,7 @@ char* allocate_host(int64_t bytes) {
 Buffer::Buffer(Device device, int64_t bytes) : bytes_(bytes), device_(device) {
   FUNNEL_CHECK(bytes >= 0, "a buffer cannot hold ", bytes, " bytes");
   if (bytes == 0) return;
-  data_ = device == Device::cpu ? allocate_host(bytes) : cuda::allocate(align_up(bytes));
+  data_ = device == Device::cpu ? allocate_host(bytes) : cuda::allocate(bytes);
   ++allocation_count;
 }
 

@@ -73,8 +73,9 @@ class MatmulFuzz {
     }
 
     const OwnedTensor again = stored(before, DType::f32);
-    Context other(Device::cpu);
+    Context other(device_under_test());
     matmul(other, args(a, b, again, bias));
+    other.synchronize();
     ASSERT_TRUE(same_bits(again, stored(found, DType::f32))) << "bits of another run";
   }
 
@@ -102,10 +103,12 @@ class MatmulFuzz {
     return OwnedTensor({static_cast<int64_t>(values.size())}, dtype, values);
   }
 
-  void set_covered(const OwnedTensor& c, float value) {
-    for (int64_t i = 0; i < c.tensor().elements(); ++i) {
-      if (c_.covers(i, batch_)) c.tensor().as<float>()[i] = value;
+  void set_covered(const OwnedTensor& c, double value) {
+    std::vector<double> values = c.values();
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (c_.covers(static_cast<int64_t>(i), batch_)) values[i] = value;
     }
+    set_values(c, values);
   }
 
   Matmul args(const ConstTensor& a, const ConstTensor& b, const Tensor& c,
@@ -137,7 +140,8 @@ class MatmulFuzz {
   std::vector<double> reference(std::vector<double> before, bool absolute) const {
     const auto prepared = [&](std::vector<double> values) {
       for (double& value : values) value = absolute ? std::abs(value) : value;
-      return stored(values, DType::f64);
+      const int64_t n = static_cast<int64_t>(values.size());
+      return OwnedTensor({n}, DType::f64, values, Device::cpu);
     };
     const OwnedTensor c = prepared(before);
     matmul_reference(args(prepared(a_.memory), prepared(b_.memory), c, prepared(bias_)));
@@ -152,7 +156,7 @@ class MatmulFuzz {
 };
 
 TEST(Matmul, RandomCasesMatchTheReference) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (uint64_t seed = 0; seed < 300; ++seed) {
     MatmulFuzz fuzz(seed);
     SCOPED_TRACE(concat("seed ", seed, ": ", fuzz.description()));
@@ -163,7 +167,7 @@ TEST(Matmul, RandomCasesMatchTheReference) {
 
 // The shape on which oneDNN 3.7.2 goes wrong: one row, taken from a column.
 TEST(Matmul, OneRowFromAColumn) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (int64_t k : {3, 17, 64, 257}) {
     constexpr int64_t kCols = 33, kLd = 5;
     const OwnedTensor a = random_tensor({k, kLd}, DType::f32, 1);
@@ -199,7 +203,7 @@ Matmul dense(const ConstTensor& a, const ConstTensor& b, const Tensor& c) {
 }
 
 TEST(Matmul, DoubleMatchesTheNaiveLoops) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor a = random_tensor({31, 33}, DType::f64, 1);
   const OwnedTensor b = random_tensor({33, 17}, DType::f64, 2), c({31, 17}, DType::f64);
   matmul(context, dense(a, b, c));
@@ -209,9 +213,10 @@ TEST(Matmul, DoubleMatchesTheNaiveLoops) {
 
 // The bits of a product depend on its shape and values, not on where its operands lie: a resumed
 // run, or a rank of another world size, has them elsewhere. (They may depend on the number of rows:
-// tuned libraries block the sum over k by shape. Logical shards keep that number fixed.)
+// tuned libraries block the sum over k by shape. Logical shards keep that number fixed. Where the
+// algorithm is chosen by the operands' alignment, as on CUDA, runs keep that.)
 TEST(Matmul, BitsDoNotDependOnWhereOperandsLie) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (int64_t width : {64, 256, 768}) {
     constexpr int64_t kRows = 128;
     const OwnedTensor a = random_tensor({kRows, width}, DType::f32, 1);
@@ -234,13 +239,13 @@ TEST(Matmul, BitsDoNotDependOnWhereOperandsLie) {
 }
 
 TEST(Matmul, NothingToAddUp) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor c({2, 3}, DType::f32);
-  const std::vector<float> bias{1, 2, 3};
+  const OwnedTensor bias({3}, DType::f32, {1, 2, 3});
   Matmul args = dense(Tensor(nullptr, {2, 0}, DType::f32), Tensor(nullptr, {0, 3}, DType::f32), c);
   matmul(context, args);
   EXPECT_EQ(c.values(), std::vector<double>(6, 0.0));
-  args.bias = bias.data();
+  args.bias = bias.tensor().data();
   matmul(context, args);
   EXPECT_EQ(c.values(), (std::vector<double>{1, 2, 3, 1, 2, 3}));
   args.m = 0;
@@ -249,7 +254,7 @@ TEST(Matmul, NothingToAddUp) {
 }
 
 TEST(Matmul, RowsMustFitTheirDistance) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor a({4, 5}, DType::f32), b({5, 6}, DType::f32), c({4, 6}, DType::f32);
   for (int64_t Matmul::*ld : {&Matmul::lda, &Matmul::ldb, &Matmul::ldc}) {
     Matmul args = dense(a, b, c);

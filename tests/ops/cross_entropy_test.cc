@@ -25,7 +25,7 @@ struct Losses {
 };
 
 Losses forward(const Tensor& logits, const Tensor& targets) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   Losses out(logits.rows(), logits.dtype());
   cross_entropy_forward(context, {.logits = logits,
                                   .targets = targets,
@@ -36,7 +36,7 @@ Losses forward(const Tensor& logits, const Tensor& targets) {
 }
 
 void backward(const Tensor& logits, const Tensor& targets, const Tensor& logsumexp, double factor) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   cross_entropy_backward(
       context, {.logits = logits, .targets = targets, .logsumexp = logsumexp, .factor = factor});
 }
@@ -100,7 +100,7 @@ TEST(CrossEntropy, TiesAreCorrect) {
 
 TEST(CrossEntropy, NotANumberSpreads) {
   const OwnedTensor logits = random_tensor({2, 33}, DType::f32, 1);
-  logits.tensor().as<float>()[40] = std::numeric_limits<float>::quiet_NaN();
+  set_value(logits, 40, std::numeric_limits<float>::quiet_NaN());
   const OwnedTensor targets({2}, DType::i32, {1, 1});
   const std::vector<double> loss = forward(logits, targets).loss.values();
   EXPECT_TRUE(std::isfinite(loss[0]));
@@ -136,7 +136,7 @@ struct Binary {
 };
 
 Binary binary(const Tensor& logits, const Tensor& labels, const Tensor& hidden, double factor) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const Shape shape = logits.shape();
   Binary out{{shape, logits.dtype()}, {shape, DType::u8}, {shape, logits.dtype()}};
   binary_cross_entropy_forward(context, {.logits = logits,
@@ -189,7 +189,7 @@ TEST(BinaryCrossEntropy, Extremes) {
 }
 
 TEST(BinaryCrossEntropy, CentralDifferences) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const int64_t n = 33;
   const OwnedTensor logits = random_tensor({n}, DType::f64, 5, 0, 2);
   const OwnedTensor labels = random_integers({n}, DType::u8, 2, 6);

@@ -122,7 +122,7 @@ class ApplyDropout : public ::testing::TestWithParam<std::tuple<DType, int64_t>>
 
 TEST_P(ApplyDropout, MultipliesByTheFactors) {
   const auto [dtype, n] = GetParam();
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor x = random_tensor({n}, dtype, 1);
   const OwnedTensor y({n}, dtype);
   const Dropout dropout = make_dropout(0.3, 7, 5);

@@ -28,7 +28,7 @@ class Elementwise : public ::testing::TestWithParam<std::tuple<DType, int64_t>> 
   const DType dtype = std::get<0>(GetParam());
   const int64_t n = std::get<1>(GetParam());
   const Tolerance tolerance = tolerance_of(dtype, Kind::elementwise);
-  Context context{Device::cpu};
+  Context& context = context_under_test();
 };
 
 TEST_P(Elementwise, Add) {
@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Elementwise,
                                             ::testing::Values(0, 1, 31, 33, 1000, 9001)));
 
 TEST(Gelu, ExtremesStayFinite) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (DType dtype : {DType::f32, DType::f64}) {
     const OwnedTensor x({10}, dtype, {-1e30, -1e4, -40, -9.5, -1e-30, 0, 1e-30, 9.5, 40, 1e30});
     const OwnedTensor ones({10}, dtype, std::vector<double>(10, 1.0)), y({10}, dtype);
@@ -82,7 +82,7 @@ TEST(Gelu, ExtremesStayFinite) {
 }
 
 TEST(Gelu, BackwardIsTheDerivative) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   constexpr int64_t kSize = 60;
   const OwnedTensor x = random_tensor({kSize}, DType::f64, 1, 0, 2);
   const OwnedTensor y({kSize}, DType::f64), dx({kSize}, DType::f64);
@@ -97,35 +97,36 @@ TEST(Gelu, BackwardIsTheDerivative) {
 
 // The same value gives the same bits at every place of a vectorised loop.
 TEST(Gelu, ValueDoesNotDependOnPosition) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   constexpr int64_t kSize = 1003;
   for (double value : {-2.718, -0.1, 0.77, 3.2}) {
     const OwnedTensor x({kSize}, DType::f32, std::vector<double>(kSize, value));
     const OwnedTensor y({kSize}, DType::f32), dx({kSize}, DType::f32);
     gelu_forward(context, Dropout(), x, y);
     gelu_backward(context, Dropout(), x, x, dx);
+    const std::vector<double> ys = y.values(), dxs = dx.values();
     for (int64_t i = 1; i < kSize; ++i) {
-      ASSERT_EQ(y.tensor().as<float>()[i], y.tensor().as<float>()[0]) << i;
-      ASSERT_EQ(dx.tensor().as<float>()[i], dx.tensor().as<float>()[0]) << i;
+      ASSERT_EQ(ys[i], ys[0]) << i;
+      ASSERT_EQ(dxs[i], dxs[0]) << i;
     }
   }
 }
 
 TEST(Cast, ConvertsBothWays) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor wide = random_tensor({33}, DType::f64, 1), back({33}, DType::f64);
   const OwnedTensor narrow({33}, DType::f32);
   cast(context, wide, narrow);
   cast(context, narrow, back);
+  const std::vector<double> values = wide.values(), narrowed = narrow.values();
   for (int64_t i = 0; i < 33; ++i) {
-    const double value = wide.tensor().as<double>()[i];
-    ASSERT_EQ(narrow.tensor().as<float>()[i], static_cast<float>(value));
-    ASSERT_EQ(back.tensor().as<double>()[i], static_cast<double>(static_cast<float>(value)));
+    ASSERT_EQ(narrowed[i], static_cast<double>(static_cast<float>(values[i])));
+    ASSERT_EQ(back.values()[i], narrowed[i]);
   }
 }
 
 TEST(Elementwise, WrongOperandsAreNamed) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor a({4}, DType::f32), b({5}, DType::f32), wide({4}, DType::f64);
   EXPECT_THROW(add(context, a, b, a), Error);
   EXPECT_THROW(add(context, a, wide, a), Error);

@@ -34,7 +34,7 @@ class Embedding : public ::testing::TestWithParam<std::tuple<DType, Sizes>> {};
 TEST_P(Embedding, MatchesReference) {
   const auto [dtype, sizes] = GetParam();
   const auto [rows, cols, n] = sizes;
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor indices = random_integers({n}, DType::i32, rows, 3);
   const OwnedTensor table = random_tensor({rows, cols}, dtype, 1), y({n, cols}, dtype);
   gather_rows(context, table, indices, y);
@@ -59,7 +59,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Embedding,
 // The sum over one row is taken in the order of n: a large value first swallows the small ones,
 // which any other order would keep.
 TEST(Embedding, ScatterAddsInOrder) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor dy({4, 1}, DType::f32, {1e8, 1, 1, -1e8});
   const OwnedTensor indices({4}, DType::i32, {2, 2, 2, 2});
   const OwnedTensor dtable = zero_tensor({3, 1}, DType::f32);
@@ -68,7 +68,7 @@ TEST(Embedding, ScatterAddsInOrder) {
 }
 
 TEST(Embedding, IndexOutsideTheTableIsNamed) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor table = random_tensor({30, 2}, DType::f32, 1), y({6, 2}, DType::f32);
   for (double bad : {31.0, 30.0, -1.0}) {
     const OwnedTensor indices({6}, DType::i32, {0, 29, 3, 3, bad, bad});
@@ -84,7 +84,7 @@ TEST(Embedding, IndexOutsideTheTableIsNamed) {
 }
 
 TEST(Embedding, FlattenPositions) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor positions = random_integers({3, 5}, DType::i32, 17, 1);
   const OwnedTensor rows({15}, DType::i32);
   flatten_positions(context, positions, 17, rows);
@@ -92,7 +92,7 @@ TEST(Embedding, FlattenPositions) {
   EXPECT_THROW(flatten_positions(context, positions, int64_t{1} << 30, rows), Error);
   for (const int32_t outside : {-1, 17}) {
     const OwnedTensor one({1, 1}, DType::i32), row({1}, DType::i32);
-    *one.tensor().as<int32_t>() = outside;
+    set_value(one, 0, outside);
     EXPECT_THROW(flatten_positions(context, one, 17, row), Error) << outside;
   }
 }

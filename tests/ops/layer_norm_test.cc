@@ -66,7 +66,7 @@ struct Norm {
                                   .dbeta = dbeta});
   }
 
-  Context context{Device::cpu};
+  Context& context = context_under_test();
   int64_t rows, cols;
   OwnedTensor x, gamma, beta, y, mean, rstd, dy, dx, dgamma, dbeta;
 };

@@ -23,7 +23,7 @@ class Linear : public ::testing::TestWithParam<std::tuple<DType, Sizes>> {
   const int64_t in = std::get<1>(GetParam()).in;
   const int64_t out = std::get<1>(GetParam()).out;
   const Tolerance tolerance = tolerance_of(dtype, Kind::product);
-  Context context{Device::cpu};
+  Context& context = context_under_test();
 };
 
 TEST_P(Linear, MatchesReference) {
@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Linear,
                                                               Sizes{33, 65, 127})));
 
 TEST(Linear, BackwardIsTheDerivative) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor x = random_tensor({2, 3, 4}, DType::f64, 1);
   const OwnedTensor w = random_tensor({4, 5}, DType::f64, 2);
   const OwnedTensor bias = random_tensor({5}, DType::f64, 3);
@@ -102,7 +102,7 @@ TEST(Linear, BackwardIsTheDerivative) {
 }
 
 TEST(Linear, TiedBackwardIsTheDerivative) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor x = random_tensor({3, 4}, DType::f64, 1);
   const OwnedTensor table = random_tensor({7, 4}, DType::f64, 2);
   const OwnedTensor bias = random_tensor({7}, DType::f64, 3);
@@ -118,7 +118,7 @@ TEST(Linear, TiedBackwardIsTheDerivative) {
 }
 
 TEST(Linear, WrongShapesAreRefused) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor x({3, 4}, DType::f32), w({4, 5}, DType::f32), y({3, 5}, DType::f32);
   const OwnedTensor bias({4}, DType::f32), wide({3, 4}, DType::f64);
   EXPECT_THROW(linear_forward(context, y, w, {}, y), Error);

@@ -115,7 +115,7 @@ std::vector<Case> cases() {
 }
 
 TEST(MeanPool, AgreesWithReference) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (const auto& [windows, batch, width, dtype] : cases()) {
     SCOPED_TRACE(describe(windows) + ", width " + std::to_string(width));
     const int64_t seq = windows.seq, pooled = windows.pooled();
@@ -135,7 +135,7 @@ TEST(MeanPool, AgreesWithReference) {
 }
 
 TEST(MaxPool, EqualsReference) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (const auto& [windows, batch, width, dtype] : cases()) {
     SCOPED_TRACE(describe(windows) + ", width " + std::to_string(width));
     const int64_t seq = windows.seq, pooled = windows.pooled();
@@ -155,7 +155,7 @@ TEST(MaxPool, EqualsReference) {
 }
 
 TEST(MaxPool, Extremes) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const PoolWindows windows{4, false, false};
   const OwnedTensor x({1, 4, 1}, DType::f32, {-INFINITY, -3e38, 3e38, INFINITY});
   const OwnedTensor y({1, 2, 1}, DType::f32);
@@ -164,7 +164,7 @@ TEST(MaxPool, Extremes) {
 }
 
 TEST(Pool, CentralDifferences) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (const int64_t seq : {1, 8, 9}) {
     for (const PoolWindows& windows : modes(seq)) {
       SCOPED_TRACE(describe(windows));
@@ -191,7 +191,7 @@ TEST(Pool, CentralDifferences) {
 }
 
 TEST(PoolFlags, EqualReference) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (int64_t seq = 1; seq <= 20; ++seq) {
     for (const PoolWindows& windows : modes(seq)) {
       SCOPED_TRACE(describe(windows));
@@ -212,7 +212,7 @@ TEST(PoolFlags, EqualReference) {
 }
 
 TEST(Pool, RejectsWrongShapes) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const PoolWindows windows{8, true, true};
   const OwnedTensor x({2, 8, 4}, DType::f32), right({2, 4, 4}, DType::f32);
   const OwnedTensor wrong({2, 5, 4}, DType::f32), short_x({2, 7, 4}, DType::f32);

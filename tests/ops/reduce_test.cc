@@ -22,7 +22,7 @@ class Reduce : public ::testing::TestWithParam<std::tuple<DType, Sizes>> {
   const DType dtype = std::get<0>(GetParam());
   const int64_t rows = std::get<1>(GetParam()).rows;
   const int64_t cols = std::get<1>(GetParam()).cols;
-  Context context{Device::cpu};
+  Context& context = context_under_test();
 };
 
 TEST_P(Reduce, SumRowsAccumulates) {
@@ -52,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Reduce,
                                                               Sizes{33, 1000}, Sizes{2049, 7})));
 
 TEST(Reduce, SumOfFlags) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor flags = random_integers({5001}, DType::u8, 2, 1);
   for (DType dtype : {DType::f32, DType::f64}) {
     const OwnedTensor total({1}, dtype);
@@ -66,7 +66,7 @@ TEST(Reduce, SumOfFlags) {
 
 // 100,000 rows of 0.1: adding them one by one in f32 is off by 1 %, the tree by a rounding or two.
 TEST(Reduce, ManyRowsLoseNoDigits) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   constexpr int64_t kRows = 100000;
   const OwnedTensor x({kRows, 3}, DType::f32, std::vector<double>(3 * kRows, 0.1));
   const OwnedTensor sums = zero_tensor({3}, DType::f32);

@@ -80,7 +80,7 @@ TEST_P(RelativeAttentionTest, ForwardAgreesWithTheReference) {
   const ref::RelativeAttention a = reference_problem(c);
   const AttentionProblem p(c, a);
   const Results found(c, p.in);
-  Context device(Device::cpu);
+  Context& device = context_under_test();
   found.forward(device, p.in);
   const ref::AttentionOutput expected = ref::attention_forward(a);
   expect_agreement("context", found.context.values(), expected.context);
@@ -93,7 +93,7 @@ TEST_P(RelativeAttentionTest, BackwardAgreesWithTheReference) {
   const ref::RelativeAttention a = reference_problem(c);
   const AttentionProblem p(c, a);
   const Results found(c, p.in);
-  Context device(Device::cpu);
+  Context& device = context_under_test();
   found.forward(device, p.in);
   const std::vector<double> dcontext = random_values(p.in.q.elements(), 12);
   found.backward(device, p.in, OwnedTensor(p.in.q.shape(), c.dtype, dcontext));
@@ -156,7 +156,7 @@ TEST(RelativeAttention, AllKeysHiddenIsAsNoneHidden) {
     const Case c{.keys = 9, .hidden = false, .dtype = dtype};
     const ref::RelativeAttention a = reference_problem(c);
     AttentionProblem p(c, a);
-    Context context(Device::cpu);
+    Context& context = context_under_test();
     const OwnedTensor attended(p.in.q.shape(), dtype), seen(p.in.q.shape(), dtype);
     const OwnedTensor normaliser({c.batch, c.heads, c.keys}, dtype);
     relative_attention_forward(context,
@@ -177,7 +177,7 @@ TEST(RelativeAttention, RefusesOtherShapes) {
   const Case c{.keys = 5};
   const ref::RelativeAttention a = reference_problem(c);
   const AttentionProblem p(c, a);
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor attended(p.in.q.shape(), c.dtype);
   const OwnedTensor normaliser({c.batch, c.heads, c.keys}, c.dtype);
   AttentionInputs in = p.in;

@@ -19,7 +19,7 @@ RandomStream test_stream(int64_t step = 3) {
 }
 
 ref::Integers sample(const Tensor& logits, const RandomStream& stream, int64_t first_row = 0) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor samples({logits.rows()}, DType::i32);
   sample_tokens(context,
                 {.logits = logits, .stream = stream, .first_row = first_row, .samples = samples});
@@ -110,7 +110,7 @@ TEST(SampleTokens, TiesGoToTheSmallestToken) {
 }
 
 TEST(SampleTokens, RejectsWrongShapes) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor logits({2, 5}, DType::f32), samples({3}, DType::i32);
   EXPECT_THROW(
       sample_tokens(context, {.logits = logits, .stream = test_stream(), .samples = samples}),
@@ -118,7 +118,7 @@ TEST(SampleTokens, RejectsWrongShapes) {
 }
 
 TEST(ReplaceTokens, EqualsReference) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const int64_t batch = 3, seq = 33;
   const OwnedTensor ids = random_integers({batch, seq}, DType::i32, 4, 1);
   std::vector<double> positions;
@@ -142,7 +142,7 @@ TEST(ReplaceTokens, EqualsReference) {
 }
 
 TEST(ReplaceTokens, RejectsPositionsOutsideTheText) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor ids = zero_tensor({2, 4}, DType::i32), samples = zero_tensor({1}, DType::i32);
   const OwnedTensor replaced({2, 4}, DType::i32), labels({2, 4}, DType::u8);
   for (const double row : {-1.0, 8.0}) {
@@ -156,7 +156,7 @@ TEST(ReplaceTokens, RejectsPositionsOutsideTheText) {
 }
 
 TEST(CountLabels, PaddingDoesNotCount) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor labels({5}, DType::u8, {0, 1, 0, 1, 1});
   const OwnedTensor padded({5}, DType::u8, {0, 0, 1, 1, 0});
   const OwnedTensor counted({5}, DType::u8);

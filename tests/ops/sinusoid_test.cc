@@ -13,7 +13,7 @@ namespace funnel::testing {
 namespace {
 
 TEST(Sinusoid, WorkedExample) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor table({4, 8}, DType::f64);
   sinusoid_table(context, {.first_distance = 1, .step = 1, .table = table});
   const std::vector<double> values = table.values();
@@ -29,7 +29,7 @@ TEST(Sinusoid, WorkedExample) {
 }
 
 TEST(Sinusoid, LastFrequency) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (const auto& [width, last] : {std::pair{768, 1.0243e-4}, std::pair{1024, 1.0182e-4}}) {
     const OwnedTensor table({1, width}, DType::f64);
     sinusoid_table(context, {.first_distance = 1, .table = table});
@@ -38,7 +38,7 @@ TEST(Sinusoid, LastFrequency) {
 }
 
 TEST(Sinusoid, AgreesWithReference) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (const DType dtype : {DType::f32, DType::f64}) {
     // Angles of hundreds carry their rounding, in the op and in the reference.
     const double error = dtype == DType::f32 ? 1e-7 : 2e-13;
@@ -57,7 +57,7 @@ TEST(Sinusoid, AgreesWithReference) {
 
 // Column c of query i and key j of the first self-attention: c = (seq - i) + j holds i - j.
 TEST(Sinusoid, RowsOfSelfAttention) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const int64_t seq = 9, width = 10;
   const OwnedTensor table({2 * seq, width}, DType::f64);
   sinusoid_table(context, {.first_distance = seq, .step = 1, .table = table});
@@ -72,14 +72,14 @@ TEST(Sinusoid, RowsOfSelfAttention) {
 }
 
 TEST(Sinusoid, RejectsOddWidth) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor table({3, 7}, DType::f32);
   EXPECT_THROW(sinusoid_table(context, {.table = table}), Error);
 }
 
 // Tables of different blocks drop the same entries of the same distance.
 TEST(DropByDistance, TablesShareOneMask) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const int64_t width = 34, offset = 64;
   const Dropout dropout(0.3, RandomStream(7, Site("positions"), 3), 0);
   const auto ones = [&](int64_t rows) {
@@ -101,7 +101,7 @@ TEST(DropByDistance, TablesShareOneMask) {
 }
 
 TEST(DropByDistance, InactiveLeavesTheTable) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor table = random_tensor({5, 6}, DType::f32, 1);
   const std::vector<double> before = table.values();
   drop_by_distance(context, Dropout(), {.first_distance = 2, .step = 1, .table = table}, 3);
@@ -109,7 +109,7 @@ TEST(DropByDistance, InactiveLeavesTheTable) {
 }
 
 TEST(DropByDistance, RejectsDistancesBelowTheOffset) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor table = random_tensor({5, 6}, DType::f32, 1);
   const Dropout dropout(0.5, RandomStream(7, Site("positions"), 3), 0);
   EXPECT_THROW(

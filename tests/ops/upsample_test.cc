@@ -66,7 +66,7 @@ TEST(Upsample, TruncatedTailOfTheLargeModel) {
 
 void expect_agreement(const Case& c, int64_t batch, int64_t width, DType dtype) {
   SCOPED_TRACE(describe(c) + ", width " + std::to_string(width));
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const Upsample upsample{c.stride, c.separate_cls};
   const auto copies = ref::upsample_copies(c.seq, c.pooled, c.stride, c.separate_cls);
   const OwnedTensor pooled = random_tensor({batch, c.pooled, width}, dtype, 1);
@@ -98,7 +98,7 @@ TEST(Upsample, AgreesWithReference) {
 }
 
 TEST(Upsample, CentralDifferences) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   for (const Case& c :
        {Case{8, 2, 4, true}, Case{8, 3, 4, true}, Case{9, 5, 2, true}, Case{9, 3, 4, false}}) {
     SCOPED_TRACE(describe(c));
@@ -119,7 +119,7 @@ TEST(Upsample, CentralDifferences) {
 }
 
 TEST(Upsample, RejectsWrongShapes) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor pooled({2, 4, 3}, DType::f32), full({2, 8, 3}, DType::f32);
   const OwnedTensor other_batch({1, 8, 3}, DType::f32), wide({2, 8, 5}, DType::f32);
   EXPECT_THROW(upsample_forward(context, {2, true}, pooled, full, other_batch), Error);

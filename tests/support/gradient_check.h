@@ -29,10 +29,9 @@ class Functional {
   ConstTensor gradient() const { return weights_; }
 
   double of(const ConstTensor& output) const {
-    const double* weight = weights_.tensor().as<double>();
-    const double* value = output.as<double>();
+    const std::vector<double> weight = weights_.values(), value = values_of(output);
     long double total = 0;
-    for (int64_t i = 0; i < output.elements(); ++i) total += weight[i] * value[i];
+    for (size_t i = 0; i < value.size(); ++i) total += weight[i] * value[i];
     return static_cast<double>(total);
   }
 
@@ -63,8 +62,8 @@ inline void check_gradients(const std::function<double()>& function,
   for (const CheckedInput& input : inputs) {
     ASSERT_EQ(input.value.elements(), input.gradient.elements()) << input.name;
     const int64_t n = input.value.elements();
-    double* value = input.value.as<double>();
-    const double* gradient = input.gradient.as<double>();
+    const std::vector<double> value = values_of(input.value);
+    const std::vector<double> gradient = values_of(input.gradient);
     double largest = 0;
     for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(gradient[i]));
 
@@ -73,12 +72,11 @@ inline void check_gradients(const std::function<double()>& function,
     int misses = 0;
     for (int64_t trial = 0; trial < count && misses < 5; ++trial) {
       const int64_t i = count == n ? trial : static_cast<int64_t>(generator() % n);
-      const double kept = value[i];
-      value[i] = kept + check.step;
+      set_value(input.value, i, value[i] + check.step);
       const double above = function();
-      value[i] = kept - check.step;
+      set_value(input.value, i, value[i] - check.step);
       const double below = function();
-      value[i] = kept;
+      set_value(input.value, i, value[i]);
       const double numeric = (above - below) / (2 * check.step);
       // Each functional carries the rounding of its forward pass, which the step divides.
       const double rounding = 32 * 0x1p-53 * std::max(std::abs(above), std::abs(below));

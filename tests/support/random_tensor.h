@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensors that own their memory, for tests: filled with NaN, given values or seeded random values,
-// and read back as doubles.
+// Tensors on the device under test that own their memory: filled with NaN, given values or seeded
+// random values, and read back as doubles.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,40 @@
 
 #include "core/backend/buffer.h"
 #include "core/base/tensor.h"
+#include "tests/support/device_under_test.h"
 
 namespace funnel::testing {
 
+// Bytes of the tensor in host memory, wherever it lies.
+inline std::vector<char> bytes_of(const ConstTensor& tensor) {
+  std::vector<char> bytes(static_cast<size_t>(tensor.bytes()));
+  const Tensor host(bytes.data(), tensor.shape(), tensor.dtype());
+  if (tensor.device() == Device::cuda) {
+    context_under_test().download(tensor, host);
+  } else if (!bytes.empty()) {
+    std::memcpy(bytes.data(), tensor.data(), bytes.size());
+  }
+  return bytes;
+}
+
+// Overwrites all of the tensor's bytes, wherever it lies.
+inline void set_bytes(const Tensor& tensor, const std::vector<char>& bytes) {
+  FUNNEL_CHECK(static_cast<int64_t>(bytes.size()) == tensor.bytes(), "expected ", tensor.bytes(),
+               " bytes, found ", bytes.size());
+  if (tensor.device() == Device::cuda) {
+    context_under_test().upload(ConstTensor(bytes.data(), tensor.shape(), tensor.dtype()), tensor);
+    context_under_test().synchronize();
+  } else if (!bytes.empty()) {
+    std::memcpy(tensor.data(), bytes.data(), bytes.size());
+  }
+}
+
 // The elements as doubles, whatever the dtype.
 inline std::vector<double> values_of(const ConstTensor& tensor) {
+  const std::vector<char> bytes = bytes_of(tensor);
   const auto convert = [&](auto zero) {
     using T = decltype(zero);
-    const T* data = tensor.as<T>();
+    const T* data = reinterpret_cast<const T*>(bytes.data());
     return std::vector<double>(data, data + tensor.elements());
   };
   switch (tensor.dtype()) {
@@ -44,12 +70,21 @@ inline std::vector<int64_t> integers_of(const ConstTensor& tensor) {
 inline void set_values(const Tensor& tensor, const std::vector<double>& values) {
   FUNNEL_CHECK(static_cast<int64_t>(values.size()) == tensor.elements(), "expected ",
                tensor.elements(), " values, found ", values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (tensor.dtype() == DType::f32) tensor.as<float>()[i] = static_cast<float>(values[i]);
-    if (tensor.dtype() == DType::f64) tensor.as<double>()[i] = values[i];
-    if (tensor.dtype() == DType::i32) tensor.as<int32_t>()[i] = static_cast<int32_t>(values[i]);
-    if (tensor.dtype() == DType::u8) tensor.as<uint8_t>()[i] = static_cast<uint8_t>(values[i]);
-  }
+  std::vector<char> bytes(static_cast<size_t>(tensor.bytes()));
+  const auto write = [&](auto zero) {
+    using T = decltype(zero);
+    T* to = reinterpret_cast<T*>(bytes.data());
+    for (size_t i = 0; i < values.size(); ++i) to[i] = static_cast<T>(values[i]);
+  };
+  if (tensor.dtype() == DType::f32) write(float{});
+  if (tensor.dtype() == DType::f64) write(double{});
+  if (tensor.dtype() == DType::i32) write(int32_t{});
+  if (tensor.dtype() == DType::u8) write(uint8_t{});
+  set_bytes(tensor, bytes);
+}
+
+inline void set_value(const Tensor& tensor, int64_t i, double value) {
+  set_values(tensor.slice(i, {1}), {value});
 }
 
 // A tensor and its buffer. Converts to Tensor and ConstTensor.
@@ -57,13 +92,13 @@ class OwnedTensor {
  public:
   // Every byte 0xff: NaN as f32 or f64, -1 as i32, 255 as u8. An op that overwrites leaves no trace
   // of it; one that reads its output does.
-  OwnedTensor(Shape shape, DType dtype)
-      : buffer_(Device::cpu, shape.elements() * size_of(dtype)),
-        tensor_(buffer_.tensor(shape, dtype)) {
-    if (tensor_.bytes() > 0) std::memset(tensor_.data(), 0xff, tensor_.bytes());
+  OwnedTensor(Shape shape, DType dtype, Device device = device_under_test())
+      : buffer_(device, shape.elements() * size_of(dtype)), tensor_(buffer_.tensor(shape, dtype)) {
+    set_bytes(tensor_, std::vector<char>(static_cast<size_t>(tensor_.bytes()), '\xff'));
   }
-  OwnedTensor(Shape shape, DType dtype, const std::vector<double>& values)
-      : OwnedTensor(shape, dtype) {
+  OwnedTensor(Shape shape, DType dtype, const std::vector<double>& values,
+              Device device = device_under_test())
+      : OwnedTensor(shape, dtype, device) {
     set_values(tensor_, values);
   }
 
@@ -107,8 +142,7 @@ inline OwnedTensor random_integers(Shape shape, DType dtype, int64_t limit, uint
 
 // The same bytes in both? For comparing runs bit by bit.
 inline bool same_bits(const ConstTensor& a, const ConstTensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         (a.bytes() == 0 || std::memcmp(a.data(), b.data(), a.bytes()) == 0);
+  return a.shape() == b.shape() && a.dtype() == b.dtype() && bytes_of(a) == bytes_of(b);
 }
 
 }  // namespace funnel::testing
