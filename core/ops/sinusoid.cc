@@ -2,39 +2,32 @@
 #include "core/ops/sinusoid.h"
 
 #include <cmath>
+#include <vector>
 
 #include "core/ops/dropout_rows.h"
 
 namespace funnel {
 namespace {
 
-struct FrequencyElement {
-  int64_t half;
-  double* frequencies;
-
-  FUNNEL_HD void operator()(int64_t k) const {
-    frequencies[k] = ::pow(10000.0, -static_cast<double>(k) / static_cast<double>(half));
-  }
-};
-
+// On the host: a device has no short way to the sine of a double, a table is made once for a run,
+// and so it has the same bits on every device.
 template <class T>
-struct SinusoidTableRow {
-  int64_t first_distance, step, half;
-  const double* frequencies;
-  T* table;
-
-  template <class Team>
-  FUNNEL_HD void operator()(int64_t row, const Team& team) const {
-    const double distance = static_cast<double>(first_distance - row * step);
-    const double* f = frequencies;
-    T* sines = table + row * 2 * half;
-    T* cosines = sines + half;
-    team.each(half, [=](int64_t k) {
-      sines[k] = static_cast<T>(::sin(distance * f[k]));
-      cosines[k] = static_cast<T>(::cos(distance * f[k]));
-    });
+void fill_table(int64_t first_distance, int64_t step, const Tensor& table) {
+  const int64_t half = table.cols() / 2;
+  std::vector<double> frequencies(half);
+  for (int64_t k = 0; k < half; ++k) {
+    frequencies[k] = std::pow(10000.0, -static_cast<double>(k) / static_cast<double>(half));
   }
-};
+  for (int64_t row = 0; row < table.rows(); ++row) {
+    const double distance = static_cast<double>(first_distance - row * step);
+    T* sines = table.as<T>() + row * 2 * half;
+    T* cosines = sines + half;
+    for (int64_t k = 0; k < half; ++k) {
+      sines[k] = static_cast<T>(std::sin(distance * frequencies[k]));
+      cosines[k] = static_cast<T>(std::cos(distance * frequencies[k]));
+    }
+  }
+}
 
 template <class T>
 struct DropByDistanceRow {
@@ -56,16 +49,16 @@ struct DropByDistanceRow {
 void sinusoid_table(Context& context, const SinusoidTable& args) {
   const int64_t width = args.table.cols();
   FUNNEL_CHECK(width % 2 == 0, "sinusoid_table: expected an even width, found ", width);
-  const int64_t half = width / 2;
-  Scratch scratch(context.scratch());
-  double* frequencies = scratch.tensor({half}, DType::f64).as<double>();
-  for_each(context, half, FrequencyElement{half, frequencies});
-  with_float_type(args.table.dtype(), [&](auto type) {
-    using T = decltype(type);
-    for_each_row(
-        context, args.table.rows(),
-        SinusoidTableRow<T>{args.first_distance, args.step, half, frequencies, args.table.as<T>()});
+  const bool on_host = context.device() == Device::cpu;
+  const Buffer memory =
+      on_host ? Buffer() : Buffer::for_transfer(context.device(), args.table.bytes());
+  const Tensor host = on_host ? args.table : memory.tensor(args.table.shape(), args.table.dtype());
+  with_float_type(host.dtype(), [&](auto type) {
+    fill_table<decltype(type)>(args.first_distance, args.step, host);
   });
+  if (on_host) return;
+  context.upload(host, args.table);
+  context.synchronize();
 }
 
 void drop_by_distance(Context& context, const Dropout& dropout, const SinusoidTable& args,

@@ -51,7 +51,7 @@ TEST(Buffer, TensorMustFit) {
 }
 
 TEST(Context, FillsAndCopies) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor a = random_tensor({3, 5}, DType::f32, 1), b({3, 5}, DType::f32);
   context.copy(a, b);
   EXPECT_TRUE(same_bits(a, b));

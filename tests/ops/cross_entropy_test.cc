@@ -189,7 +189,6 @@ TEST(BinaryCrossEntropy, Extremes) {
 }
 
 TEST(BinaryCrossEntropy, CentralDifferences) {
-  Context& context = context_under_test();
   const int64_t n = 33;
   const OwnedTensor logits = random_tensor({n}, DType::f64, 5, 0, 2);
   const OwnedTensor labels = random_integers({n}, DType::u8, 2, 6);
