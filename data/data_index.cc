@@ -82,6 +82,7 @@ std::string to_text(const DataIndex& index) {
   out.close();
   out.open("tokenizer");
   out.integer("lower_case", index.tokenizer.lower_case ? 1 : 0);
+  out.integer("strip_accents", index.tokenizer.strip_accents ? 1 : 0);
   out.integer("max_word_chars", index.tokenizer.max_word_chars);
   out.close();
   out.open("packing");
@@ -113,8 +114,9 @@ DataIndex parse_data_index(std::string_view text, const std::string& source) {
   index.source = fields.text("source");
   parse_vocabulary(message(fields, "vocabulary"), index);
   const TextFields tokenizer = message(fields, "tokenizer");
-  tokenizer.allow_only({"lower_case", "max_word_chars"});
+  tokenizer.allow_only({"lower_case", "strip_accents", "max_word_chars"});
   index.tokenizer.lower_case = integer_in(tokenizer, "lower_case", 0, 1) == 1;
+  index.tokenizer.strip_accents = integer_in(tokenizer, "strip_accents", 0, 1) == 1;
   index.tokenizer.max_word_chars = integer_in(tokenizer, "max_word_chars", 1, kMaxSize);
   const TextFields packing = message(fields, "packing");
   packing.allow_only({"mode", "seed", "passes"});

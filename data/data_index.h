@@ -14,7 +14,7 @@
 
 namespace funnel {
 
-inline constexpr int64_t kDataFormatVersion = 1;
+inline constexpr int64_t kDataFormatVersion = 2;
 inline constexpr char kIndexFile[] = "index.textproto";
 inline constexpr char kVocabularyFile[] = "vocab.txt";
 inline constexpr char kHeldOutFolder[] = "held_out";

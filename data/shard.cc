@@ -21,6 +21,7 @@ void for_each_attribute(const DataIndex& index, F f) {
   f("sep", int64_t{index.special.sep});
   f("mask", int64_t{index.special.mask});
   f("lower_case", int64_t{index.tokenizer.lower_case});
+  f("strip_accents", int64_t{index.tokenizer.strip_accents});
   f("max_word_chars", index.tokenizer.max_word_chars);
   f("packing", index.packing);
   f("packing_seed", std::to_string(index.seed));

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/tokenizer_matcher.h"
 #include "data/tokenizer_words.h"
 #include "data/vocabulary.h"
 
@@ -16,6 +17,7 @@ namespace funnel {
 
 struct TokenizerConfig {
   bool lower_case = true;
+  bool strip_accents = true;     // decompose characters, and drop their accents
   int64_t max_word_chars = 100;  // code points; longer words are <unk>
   friend bool operator==(const TokenizerConfig&, const TokenizerConfig&) = default;
 };
@@ -29,24 +31,35 @@ class Tokenizer {
   // the byte's offset when the text is not UTF-8.
   int64_t encode(std::string_view text, const TextPlace& place, std::vector<int32_t>& ids);
 
-  // Appends the ids of one word, as split_words() gives it.
-  void encode_word(std::string_view word, std::vector<int32_t>& ids);
-
   const Vocabulary& vocabulary() const { return vocabulary_; }
   const TokenizerConfig& config() const { return config_; }
 
  private:
-  struct RememberedWord {
-    std::string word;
-    std::vector<int32_t> ids;
+  // A word of at most 16 bytes, filled up with zeros, which no word contains.
+  struct Key {
+    uint64_t low = 0, high = 0;
+    friend bool operator==(const Key&, const Key&) = default;
   };
-  void match_pieces(std::string_view word, std::vector<int32_t>& ids);
+  static constexpr int32_t kRememberedIds = 3;
+  // Half a cache line.
+  struct alignas(32) RememberedWord {
+    Key word;
+    int32_t ids[kRememberedIds] = {};
+    int32_t count = 0;
+  };
+
+  static Key key_of(std::string_view word);
+  // Both write the ids of one word and return how many; the array has room for one a byte, and for
+  // kRememberedIds.
+  int64_t append(std::string_view word, int32_t* ids);
+  int64_t match(std::string_view word, int32_t* ids) const;
 
   const Vocabulary& vocabulary_;
   TokenizerConfig config_;
-  size_t longest_piece_ = 0;  // bytes, "##" included
+  WordSplitter splitter_;
+  PieceMatcher matcher_;
   Words words_;
-  std::string continued_;                   // "##" and the rest of a word
+  std::vector<int32_t> found_;              // ids of the text
   std::vector<RememberedWord> remembered_;  // by hash; a newcomer replaces what is in its place
 };
 

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text to words by BERT's rules, the same as those of huggingface/tokenizers' BertNormalizer and
 // BertPreTokenizer: control characters dropped; white space made a border; CJK ideographs set
-// apart; for lower-case vocabularies canonical decomposition (NFD), accents (Mn) dropped and every
-// code point lower-cased by itself (so the Greek final sigma stays a sigma); every punctuation
-// character a word of its own.
+// apart; canonical decomposition (NFD) and accents (Mn) dropped, where the rules say so; every code
+// point lower-cased by itself (so the Greek final sigma stays a sigma), where they say so; every
+// punctuation character a word of its own.
+//
+// Runs of ASCII are classified in blocks with SIMD; other code points go through a table.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <string>
+#include <memory>
 #include <string_view>
 #include <vector>
+
+#include "data/tokenizer_characters.h"
 
 namespace funnel {
 
@@ -19,33 +24,42 @@ struct TextPlace {
   int64_t line = 0;  // from 1
 };
 
-// The words of a text, reusable: one string, and where each word ends in it.
+// The words of a text, reusable.
 class Words {
  public:
-  size_t size() const { return ends_.size(); }
-  std::string_view operator[](size_t i) const {
-    const size_t begin = i == 0 ? 0 : ends_[i - 1];
-    return std::string_view(bytes_).substr(begin, ends_[i] - begin);
-  }
-  void clear() {
-    bytes_.clear();
-    ends_.clear();
-  }
+  // So many bytes after a word's begin may be read, whatever its length.
+  static constexpr size_t kReadable = 64;
 
-  void add(char byte) { bytes_ += byte; }
-  void add_code_point(int32_t code_point);
-  // Closes a word if there is one.
-  void border() {
-    if (bytes_.size() > (ends_.empty() ? 0 : ends_.back())) ends_.push_back(bytes_.size());
+  size_t size() const { return size_; }
+  std::string_view operator[](size_t i) const {
+    return {bytes_.data() + begins_[i], ends_[i] - begins_[i]};
   }
 
  private:
-  std::string bytes_;
-  std::vector<size_t> ends_;
+  friend class WordSplitter;
+  std::vector<char> bytes_;       // the text after normalisation
+  std::vector<uint32_t> begins_;  // of words in it
+  std::vector<uint32_t> ends_;
+  size_t size_ = 0;
 };
 
-// Splits UTF-8 text; overwrites `words`. Throws an input error naming the place and the byte's
-// offset in the text when it is not UTF-8.
-void split_words(std::string_view text, bool lower_case, const TextPlace& place, Words& words);
+// Code points of UTF-8 text.
+inline int64_t utf8_characters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; });
+}
+
+class WordSplitter {
+ public:
+  explicit WordSplitter(WordRules rules) : rules_(rules), characters_(rules) {}
+
+  // Splits UTF-8 text; overwrites `words`. Throws an input error naming the place and the byte's
+  // offset in the text when it is not UTF-8, and when it has more than a gigabyte.
+  void split(std::string_view text, const TextPlace& place, Words& words) const;
+
+ private:
+  WordRules rules_;
+  CharacterTable characters_;
+};
 
 }  // namespace funnel

@@ -159,7 +159,9 @@ std::set<std::string> alphabet_of(const SortedWords& words, int64_t max_characte
 
 }  // namespace
 
-VocabularyTrainer::VocabularyTrainer(VocabularyTrainerConfig config) : config_(config) {
+VocabularyTrainer::VocabularyTrainer(VocabularyTrainerConfig config)
+    : config_(config),
+      splitter_({.lower_case = config.lower_case, .strip_accents = config.lower_case}) {
   FUNNEL_CHECK_INPUT(config.size >= 1, "vocabulary size: expected at least 1, found ", config.size);
   FUNNEL_CHECK_INPUT(config.min_frequency >= 1, "min_frequency: expected at least 1, found ",
                      config.min_frequency);
@@ -168,7 +170,7 @@ VocabularyTrainer::VocabularyTrainer(VocabularyTrainerConfig config) : config_(c
 }
 
 void VocabularyTrainer::add(std::string_view text, const TextPlace& place) {
-  split_words(text, config_.lower_case, place, words_);
+  splitter_.split(text, place, words_);
   for (size_t i = 0; i < words_.size(); ++i) ++counts_[std::string(words_[i])];
 }
 

@@ -39,6 +39,7 @@ class VocabularyTrainer {
 
  private:
   VocabularyTrainerConfig config_;
+  WordSplitter splitter_;
   Words words_;
   std::unordered_map<std::string, int64_t> counts_;
 };

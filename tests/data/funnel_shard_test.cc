@@ -161,9 +161,42 @@ TEST_F(FunnelShard, BadInputIsNamed) {
   expect_fails(build + at("text"), {"already holds"});
 }
 
+TEST_F(FunnelShard, EncodesLines) {
+  const auto encode = [this](const std::string& text, const std::string& options = "") {
+    folder_.file("lines.txt", text);
+    return expect_works(
+        concat("encode --vocab ", at("w.txt"), " ", options, " < ", at("lines.txt")));
+  };
+  folder_.file("w.txt", "<pad>\n<unk>\n<cls>\n<sep>\n<mask>\na\n##b\nE\ne\né\n,\n");
+  EXPECT_EQ(encode("a, ab É\n\n  \nx\n"), "5 10 5 6 8\n\n\n1\n");
+  EXPECT_EQ(encode("a, ab É\nx", "--pieces"), "a , a ##b e\n<unk>\n");
+  EXPECT_EQ(encode("É é E", "--keep-accents"), "9 9 8\n");
+  EXPECT_EQ(encode("É é E", "--cased"), "1 9 7\n");
+  EXPECT_EQ(encode("É é E", "--cased --strip-accents"), "7 8 7\n");
+  EXPECT_EQ(encode("ab abb", "--max-word-chars 2"), "5 6 1\n");
+  EXPECT_EQ(encode(""), "");
+  EXPECT_EQ(encode("\n"), "\n");
+  // Longer than any block that is read at once.
+  std::string words, ids;
+  for (int i = 0; i < 1'000'000; ++i) words += "a ", ids += i == 0 ? "5" : " 5";
+  EXPECT_EQ(encode(words + "\nab\n" + words), ids + "\n5 6\n" + ids + "\n");
+}
+
+TEST_F(FunnelShard, EncodeNamesWhatItCannotDo) {
+  folder_.file("w.txt", "<pad>\n<unk>\n<cls>\n<sep>\n<mask>\na\n");
+  folder_.file("lines.txt", "a\n\nab\xffz\na\n");
+  const std::string encode = concat("encode --vocab ", at("w.txt"), " < ", at("lines.txt"));
+  // What came before is written.
+  expect_fails(encode, {"5\n\nfunnel-shard: ", "standard input:3", "offset 2"});
+  const Outcome full =
+      run(concat("encode --vocab ", at("w.txt"), " < ", at("w.txt"), " >/dev/full"));
+  EXPECT_EQ(full.exit_code, 1);
+  expect_fails("encode", {"--vocab"});
+}
+
 TEST_F(FunnelShard, HelpIsComplete) {
   const std::string help = expect_works("--help");
-  for (const char* command : {"vocab", "build", "verify", "info"}) {
+  for (const char* command : {"vocab", "build", "encode", "verify", "info"}) {
     EXPECT_NE(help.find(command), std::string::npos);
     EXPECT_NE(expect_works(concat(command, " --help")).find("REQUIRED"), std::string::npos);
   }

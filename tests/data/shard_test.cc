@@ -39,7 +39,7 @@ TEST(Index, TextRoundTrip) {
   DataIndex index = testing::index_for(testing::vocabulary_of_size(50), 16, 4);
   index.source = "a \"quoted\" name\nand more";
   index.seed = 0xffffffffffffffffull;
-  index.tokenizer = {.lower_case = false, .max_word_chars = 7};
+  index.tokenizer = {.lower_case = false, .strip_accents = true, .max_word_chars = 7};
   index.passes = 3;
   index.tokens = 99;
   index.examples = 11;
@@ -59,7 +59,9 @@ TEST(Index, ErrorsNameTheField) {
     text.replace(at, from.size(), to);
     testing::expect_error(ExitCode::kUsage, parts, [&] { parse_data_index(text, "index"); });
   };
-  expect("format_version: 1", "format_version: 2", {"index", "format_version", "found 2"});
+  expect("format_version: 2", "format_version: 1", {"index", "format_version", "found 1"});
+  expect("strip_accents: 1", "strip_accents: 2", {"index", "strip_accents", "found 2"});
+  expect("  strip_accents: 1\n", "", {"index", "strip_accents"});
   expect("seq_len: 16", "seq_len: 4", {"index", "seq_len", "found 4"});
   expect("seq_len: 16\n", "", {"index", "seq_len"});
   expect("seq_len: 16", "length: 16", {"index", "length"});
@@ -107,7 +109,7 @@ TEST(Shards, ASmallShardTellsWhatItHolds) {
   const testing::TemporaryFolder folder;
   testing::write_numbered_data(folder.path(), 3, 16, 50, 4, 4);
   const H5File file = H5File::open(folder / "shard-00000.h5");
-  EXPECT_EQ(file.int_attribute("format_version"), 1);
+  EXPECT_EQ(file.int_attribute("format_version"), 2);
   EXPECT_EQ(file.int_attribute("seq_len"), 16);
   EXPECT_EQ(file.int_attribute("vocab"), 50);
   EXPECT_EQ(file.int_attribute("cls"), 2);

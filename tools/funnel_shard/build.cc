@@ -95,7 +95,7 @@ BuildSetup make_setup(const BuildOptions& options, const Vocabulary& vocabulary,
                                 .vocab = vocabulary.size(),
                                 .vocab_sha256 = vocabulary.digest(),
                                 .special = vocabulary.special(),
-                                .tokenizer = options.tokenizer,
+                                .tokenizer = options.tokenizer.config(),
                                 .seed = options.seed,
                                 .passes = options.passes,
                                 .chunk_rows = options.chunk_rows,
@@ -118,7 +118,7 @@ WorkDone build_jobs(const BuildSetup& setup, const std::vector<Job>& jobs,
     if (!done[job]) to_read += jobs[job].bytes;
   }
   const std::vector<int> rank_of = assign_jobs(jobs, done, world.size());
-  Tokenizer tokenizer(setup.vocabulary, setup.options.tokenizer);
+  Tokenizer tokenizer(setup.vocabulary, setup.options.tokenizer.config());
   Progress progress(world, "build", to_read);
   JobBuilder builder(setup, tokenizer, progress);
   for (size_t job = 0; job < jobs.size(); ++job) {
@@ -200,12 +200,7 @@ void add_build(CLI::App& app) {
       ->required();
   command->add_option("--output", options->output, "The data folder to make")->required();
   add_shape_options(*command, *options);
-  command->add_flag("--lower-case,!--cased", options->tokenizer.lower_case,
-                    "Lower-case and drop accents (default), or keep the text as it is");
-  command
-      ->add_option("--max-word-chars", options->tokenizer.max_word_chars,
-                   "Longer words become <unk>")
-      ->capture_default_str();
+  add_tokenizer_options(*command, options->tokenizer);
   command->add_option("--source", options->source,
                       "What the text is, for people (default: the files' names)");
   command->add_flag(

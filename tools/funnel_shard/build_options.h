@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <string>
 
-#include "data/tokenizer.h"
 #include "tools/funnel_shard/text_options.h"
+#include "tools/funnel_shard/tokenizer_options.h"
 
 namespace funnel::shard_tool {
 
@@ -24,7 +24,7 @@ struct BuildOptions {
   double held_out = 0;
   bool deduplicate = false;
   bool start_over = false;
-  TokenizerConfig tokenizer;
+  TokenizerOptions tokenizer;
 };
 
 }  // namespace funnel::shard_tool

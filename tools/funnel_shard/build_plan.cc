@@ -105,8 +105,10 @@ std::string plan_text(const BuildOptions& options, const std::string& vocab_sha2
   out.natural("seed", options.seed);
   out.text("held_out", concat(options.held_out));
   out.text("vocab_sha256", vocab_sha256);
-  out.integer("lower_case", options.tokenizer.lower_case);
-  out.integer("max_word_chars", options.tokenizer.max_word_chars);
+  const TokenizerConfig tokenizer = options.tokenizer.config();
+  out.integer("lower_case", tokenizer.lower_case);
+  out.integer("strip_accents", tokenizer.strip_accents);
+  out.integer("max_word_chars", tokenizer.max_word_chars);
   out.text("text_field", options.text.options.text_field);
   out.integer("skip_bad", options.text.options.skip_bad);
   out.integer("deduplicate", options.deduplicate);

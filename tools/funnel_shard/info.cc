@@ -56,6 +56,7 @@ void print_index(const DataSet& data) {
             << static_cast<double>(bytes) / 1e6 << " MB\n"
             << "vocabulary    " << index.vocab << " pieces, SHA-256 " << index.vocab_sha256 << '\n'
             << "tokenizer     " << (index.tokenizer.lower_case ? "lower case" : "cased")
+            << (index.tokenizer.strip_accents ? ", without accents" : ", with accents")
             << ", words up to " << index.tokenizer.max_word_chars << " characters\n";
 }
 

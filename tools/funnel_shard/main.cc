@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   app.get_formatter()->column_width(36);
   shard_tool::add_vocab(app);
   shard_tool::add_build(app);
+  shard_tool::add_encode(app);
   shard_tool::add_verify(app);
   shard_tool::add_info(app);
   try {
