@@ -68,7 +68,7 @@ export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
 
 mkdir -p build
-if tools/install_deps.sh; then
+if tools/install_deps.sh && tools/test_python.sh; then
   suite cpu
   suite asan base backend ops layers model optim data
   suite tsan ops
