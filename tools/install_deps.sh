@@ -14,8 +14,7 @@ declare -A package_of_command=(
 libraries=(
   libopenmpi-dev libhdf5-dev libprotobuf-dev libspdlog-dev libdnnl-dev libcli11-dev
   nlohmann-json3-dev libsimdjson-dev libutf8proc-dev librandom123-dev libssl-dev libgtest-dev
-  python3-venv
-  zlib1g-dev libzstd-dev
+  zlib1g-dev libzstd-dev python3-venv
 )
 
 missing=()
