@@ -36,7 +36,7 @@ struct Flat {
 template <class T>
 void take_step(const OptimizerConfig& config, Flat<T>& flat, std::span<const DecayRun> runs,
                int64_t step, double gradient_factor) {
-  Context& context = context_under_test();
+  Context context(Device::cpu);
   adamw_step(context, config,
              {.values = view(flat.values),
               .moment1 = view(flat.moment1),
@@ -133,7 +133,7 @@ TEST(AdamW, PiecesEqualTheWhole) {
   const OptimizerConfig config{.learning_rate = 1e-2, .weight_decay = 0.1};
   const std::vector<DecayRun> runs{{0, 100, true}, {100, 57, false}, {157, 844, true}};
   Flat<float> whole(1001), cut(1001);
-  Context& context = context_under_test();
+  Context context(Device::cpu);
   for (int64_t step = 0; step < 3; ++step) {
     whole.set_grads(step);
     cut.set_grads(step);
