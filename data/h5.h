@@ -60,6 +60,14 @@ class H5File {
   // Reads rows [first, first + to.shape()[0]) of the first axis; overwrites `to`.
   void read_rows(const std::string& dataset, int64_t first, Tensor to) const;
 
+  // Whether the rows of a dataset are lists of integers, each of its own length.
+  bool is_list(const std::string& dataset) const;
+
+  // Reads lists [first, first + count) of such a dataset: overwrites `values` with their elements,
+  // one list after the other, and `ends` [count] with where each list ends.
+  void read_lists(const std::string& dataset, int64_t first, int64_t count,
+                  std::vector<int32_t>& values, std::vector<int64_t>& ends) const;
+
   // Attributes of the file. Setting one twice, or reading a missing one, is an Error.
   void set_attribute(const std::string& attribute, int64_t value);
   void set_attribute(const std::string& attribute, double value);
