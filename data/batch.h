@@ -19,12 +19,13 @@ struct Batch {
   int64_t first_sample = 0;          // step * global_batch + first_lane
   std::vector<int64_t> example_ids;  // [examples] in the data set
 
-  Tensor input_ids;   // i32 [examples, seq_len]      the text
-  Tensor masked_ids;  // i32 [examples, seq_len]      the text as the generator sees it
-  Tensor segments;    // u8  [examples, seq_len]      A = 0, B = 1, <cls> = 2
-  Tensor padded;      // u8  [examples, seq_len]      1 where there is padding
-  Tensor positions;   // i32 [examples, predictions]  what is to be guessed, ascending
-  Tensor targets;     // i32 [examples, predictions]  the tokens there
+  Tensor input_ids;            // i32 [examples, seq_len]      the text
+  Tensor masked_ids;           // i32 [examples, seq_len]      the text as the generator sees it
+  Tensor segments;             // u8  [examples, seq_len]      A = 0, B = 1, <cls> = 2
+  Tensor padded;               // u8  [examples, seq_len]      1 where there is padding
+  Tensor positions;            // i32 [examples, predictions]  what is to be guessed, ascending
+  Tensor targets;              // i32 [examples, predictions]  the tokens there, or kNoTarget
+  int64_t absent_targets = 0;  // how many targets are kNoTarget
 
   // Sets sizes and makes the tensors; allocates only when it has to hold more than ever before.
   void resize(int64_t new_examples, int64_t new_seq_len, int64_t new_predictions);

@@ -86,7 +86,7 @@ std::string to_text(const DataIndex& index) {
   out.integer("max_word_chars", index.tokenizer.max_word_chars);
   out.close();
   out.open("packing");
-  out.text("mode", index.packing);
+  out.text("mode", std::string(name_of(index.packing)));
   out.natural("seed", index.seed);
   out.integer("passes", index.passes);
   out.close();
@@ -120,7 +120,7 @@ DataIndex parse_data_index(std::string_view text, const std::string& source) {
   index.tokenizer.max_word_chars = integer_in(tokenizer, "max_word_chars", 1, kMaxSize);
   const TextFields packing = message(fields, "packing");
   packing.allow_only({"mode", "seed", "passes"});
-  index.packing = packing.text("mode");
+  index.packing = packing_mode_of(packing.text("mode"), concat(source, ": field 'mode'"));
   index.seed = packing.natural("seed");
   index.passes = integer_in(packing, "passes", 1, kMaxSize);
   for (const TextFields& shard : fields.messages("shard")) {

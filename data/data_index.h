@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "data/packing_mode.h"
 #include "data/tokenizer.h"
 #include "data/vocabulary.h"
 
@@ -33,7 +34,7 @@ struct DataIndex {
   std::string vocab_sha256;
   SpecialIds special;
   TokenizerConfig tokenizer;
-  std::string packing = "segment_pairs";
+  PackingMode packing = PackingMode::segment_pairs;
   uint64_t seed = 0;
   int64_t passes = 1;        // times the text was packed, each time with other cuts
   int64_t chunk_rows = 256;  // rows stored and shuffled together; divides every shard but the last

@@ -94,19 +94,22 @@ class Loader::EpochOrders {
 
 namespace {
 
-// Everything of an example but its masking: ids are given, and truncated for the funnel.
-void finish_ids(std::span<int32_t> ids, int64_t stride, const SpecialIds& special) {
-  if (stride <= 1) return;
-  const auto last = ids.end() - stride;
-  *last = special.sep;
-  std::fill(last + 1, ids.end(), special.pad);
+// Makes room for the funnel at the end of an example that reaches so far; gives the tokens left.
+int64_t truncate(std::span<int32_t> ids, int64_t length, int64_t stride,
+                 const SpecialIds& special) {
+  const int64_t longest = static_cast<int64_t>(ids.size()) - (stride - 1);
+  if (length <= longest) return length;
+  ids[static_cast<size_t>(longest - 1)] = special.sep;
+  std::fill(ids.begin() + longest, ids.end(), special.pad);
+  return longest;
 }
 
-void fill_segments(std::span<uint8_t> segments, int64_t segment_a_length) {
+// <cls> is 2, A and its <sep> 0, B and its <sep> 1, padding 0.
+void fill_segments(std::span<uint8_t> segments, const ExampleLayout& layout) {
+  std::fill(segments.begin(), segments.end(), uint8_t{0});
   segments[0] = 2;
-  const auto b = segments.begin() + 2 + segment_a_length;
-  std::fill(segments.begin() + 1, b, uint8_t{0});
-  std::fill(b, segments.end(), uint8_t{1});
+  if (!layout.has_b()) return;
+  std::fill(segments.begin() + 2 + layout.segment_a, segments.begin() + layout.length, uint8_t{1});
 }
 
 }  // namespace
@@ -156,6 +159,7 @@ void Loader::load(int64_t step, int64_t first_lane, int64_t lanes, Batch& out) c
   const MaskingConfig masking = masking_config();
   out.resize(lanes, index.seq_len, config_.predictions);
   out.step = step;
+  out.absent_targets = lanes * config_.predictions;
   out.first_lane = first_lane;
   out.first_sample = step * config_.global_batch + first_lane;
   const auto seq = static_cast<size_t>(index.seq_len);
@@ -168,16 +172,17 @@ void Loader::load(int64_t step, int64_t first_lane, int64_t lanes, Batch& out) c
     out.example_ids[static_cast<size_t>(lane)] = example;
     const std::span<int32_t> ids(out.input_ids.as<int32_t>() + lane * index.seq_len, seq);
     const int64_t segment_a_length = chunks_->copy_example(example, ids.data());
-    finish_ids(ids, config_.funnel_stride, index.special);
-    fill_segments({out.segments.as<uint8_t>() + lane * index.seq_len, seq}, segment_a_length);
+    const ExampleLayout layout = layout_of(ids, segment_a_length, index.special.pad);
+    fill_segments({out.segments.as<uint8_t>() + lane * index.seq_len, seq}, layout);
+    const int64_t length = truncate(ids, layout.length, config_.funnel_stride, index.special);
     uint8_t* padded = out.padded.as<uint8_t>() + lane * index.seq_len;
-    std::fill_n(padded, index.seq_len, uint8_t{0});
-    std::fill_n(padded + index.seq_len - (config_.funnel_stride - 1), config_.funnel_stride - 1,
-                uint8_t{1});
-    mask_example(masking, at.epoch, example, ids,
-                 {{out.masked_ids.as<int32_t>() + lane * index.seq_len, seq},
-                  {out.positions.as<int32_t>() + lane * config_.predictions, predictions},
-                  {out.targets.as<int32_t>() + lane * config_.predictions, predictions}});
+    std::fill_n(padded, length, uint8_t{0});
+    std::fill_n(padded + length, index.seq_len - length, uint8_t{1});
+    out.absent_targets -=
+        mask_example(masking, at.epoch, example, ids,
+                     {{out.masked_ids.as<int32_t>() + lane * index.seq_len, seq},
+                      {out.positions.as<int32_t>() + lane * config_.predictions, predictions},
+                      {out.targets.as<int32_t>() + lane * config_.predictions, predictions}});
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/base/types.h"
 #include "data/vocabulary.h"
 
 namespace funnel {
@@ -37,8 +38,6 @@ struct MaskingConfig {
   int64_t full_length = 0;
   std::span<const uint8_t> word_starts = {};  // [vocab], for the strategies with words
 };
-
-inline constexpr int32_t kNoTarget = -1;
 
 // Throws an input error when a field is out of range.
 void validate(const MaskingConfig& config);

@@ -23,7 +23,7 @@ void for_each_attribute(const DataIndex& index, F f) {
   f("lower_case", int64_t{index.tokenizer.lower_case});
   f("strip_accents", int64_t{index.tokenizer.strip_accents});
   f("max_word_chars", index.tokenizer.max_word_chars);
-  f("packing", index.packing);
+  f("packing", std::string(name_of(index.packing)));
   f("packing_seed", std::to_string(index.seed));
   f("source", index.source);
 }
@@ -100,8 +100,8 @@ void read_shard_rows(const H5File& file, const DataIndex& index, int64_t first, 
   FUNNEL_CHECK_INPUT(bad_id < 0, file.name(), ": dataset '", kInputIds, "', row ",
                      first + bad_id / index.seq_len, ": expected ids below ", index.vocab,
                      ", found ", ids.as<int32_t>()[bad_id]);
-  // [CLS] A [SEP] B [SEP], neither segment empty.
-  const int64_t longest = index.seq_len - 4;
+  // No segment is empty; [CLS] A [SEP] may be all.
+  const int64_t longest = index.seq_len - (is_always_full(index.packing) ? 4 : 2);
   const int64_t bad_length =
       first_outside(segment_a_length.as<int32_t>(), segment_a_length.elements(), 1,
                     static_cast<int32_t>(longest));

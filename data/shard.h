@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One shard: an HDF5 file with
 //     input_ids         [rows, seq_len]  u16 (i32 for vocabularies above 65536), chunks of
-//     chunk_rows segment_a_length  [rows]           u16: tokens of A in [CLS] A [SEP] B [SEP]
+//                                        chunk_rows
+//     segment_a_length  [rows]           u16: tokens of A, see packing_mode.h
 // and, as attributes, all that the index says of the data set, so that a shard alone tells what it
 // holds.
 #pragma once

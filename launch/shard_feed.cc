@@ -64,7 +64,8 @@ const PretrainBatch& ShardFeed::next() {
               .positions = batch.positions,
               .targets = batch.targets,
               .samples = {},
-              .tokens = n - std::count(padded, padded + n, uint8_t{1})};
+              .tokens = n - std::count(padded, padded + n, uint8_t{1}),
+              .absent_targets = batch.absent_targets};
   return current_;
 }
 

@@ -20,6 +20,9 @@ constexpr const char* name_of(Device device) {
 // segments and flags.
 enum class DType : uint8_t { f32, f64, i32, u8 };
 
+// Among the targets of predictions: there is nothing to predict.
+inline constexpr int32_t kNoTarget = -1;
+
 constexpr int64_t size_of(DType dtype) {
   switch (dtype) {
     case DType::f32:

@@ -46,6 +46,7 @@ void Electra::replace(Step& step, const PretrainBatch& batch, Saved& saved) cons
   replace_tokens(step.context, {.input_ids = batch.input_ids,
                                 .rows = saved.generator.rows,
                                 .samples = saved.samples,
+                                .targets = batch.targets.reshaped({n}),
                                 .label_one_is_original = config_.label_one_is_original,
                                 .replaced_ids = saved.replaced_ids,
                                 .labels = saved.labels});
@@ -85,7 +86,7 @@ PretrainMetrics Electra::measure(Step& step, const PretrainBatch& batch, const S
   return {.loss = saved.generator.loss + config_.discriminator_weight * total[0],
           .mlm_loss = saved.generator.loss,
           .mlm_correct = saved.generator.correct,
-          .predictions = static_cast<double>(batch.positions.elements()),
+          .predictions = static_cast<double>(batch.predicted()),
           .discriminator_loss = total[0],
           .discriminator_correct = total[1],
           .original_tokens = total[2],

@@ -29,6 +29,7 @@ void MlmNetwork::forward(Step& step, Site site, const PretrainBatch& batch, Save
                    saved.embedded, saved.network);
 
   const int64_t n = batch.positions.elements();
+  FUNNEL_CHECK(batch.predicted() > 0, "mlm: a batch without a single target has no loss");
   saved.rows = step.saved.tensor({n}, DType::i32);
   flatten_positions(step.context, batch.positions, batch.seq(), saved.rows);
   head_.forward(step, saved.network.output, saved.rows, saved.head);
@@ -42,7 +43,7 @@ void MlmNetwork::forward(Step& step, Site site, const PretrainBatch& batch, Save
                                        .loss = losses,
                                        .logsumexp = saved.logsumexp,
                                        .correct = correct});
-  sum_all(step.context, losses, 1.0 / static_cast<double>(n), totals.slice(0, {1}));
+  sum_all(step.context, losses, 1.0 / static_cast<double>(batch.predicted()), totals.slice(0, {1}));
   sum_all(step.context, correct, 1.0, totals.slice(1, {1}));
   saved.loss = totals.as<double>()[0];
   saved.correct = totals.as<double>()[1];
@@ -54,7 +55,7 @@ void MlmNetwork::backward(Step& step, Site site, const PretrainBatch& batch, Sav
   cross_entropy_backward(step.context, {.logits = saved.head.logits,
                                         .targets = batch.targets.reshaped({n}),
                                         .logsumexp = saved.logsumexp,
-                                        .factor = 1.0 / static_cast<double>(n)});
+                                        .factor = 1.0 / static_cast<double>(batch.predicted())});
   const DType dtype = saved.embedded.dtype();
   Tensor doutput = scratch.tensor(saved.network.output.shape(), dtype);
   head_.backward(step, saved.head, saved.head.logits, doutput);
@@ -73,7 +74,7 @@ PretrainMetrics Mlm::forward(Step& step, const PretrainBatch& batch, Saved& save
   return {.loss = saved.network.loss,
           .mlm_loss = saved.network.loss,
           .mlm_correct = saved.network.correct,
-          .predictions = static_cast<double>(batch.positions.elements())};
+          .predictions = static_cast<double>(batch.predicted())};
 }
 
 void Mlm::backward(Step& step, const PretrainBatch& batch, Saved& saved) const {

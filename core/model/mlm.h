@@ -22,7 +22,7 @@ class MlmNetwork {
     Tensor rows;  // [batch * predictions] i32, selected rows of the hidden states
     MlmHead::Saved head;
     Tensor logsumexp;  // [batch * predictions]
-    double loss = 0;   // mean over all selected positions
+    double loss = 0;   // mean over all selected positions that have a target
     double correct = 0;
   };
 

@@ -16,13 +16,15 @@ struct PretrainBatch {
   ConstTensor hidden;      // [batch, seq] u8, 1 = nobody attends to it; null: none
   ConstTensor padded;      // [batch, seq] u8, 1 = not a token of the text (no discriminator loss)
   ConstTensor positions;   // [batch, predictions] i32, the selected positions
-  ConstTensor targets;     // [batch, predictions] i32, their original ids
+  ConstTensor targets;     // [batch, predictions] i32, their original ids, or kNoTarget
   ConstTensor samples;  // [batch, predictions] i32 to replace them with; null: the generator draws
   int64_t tokens = 0;   // how many are not padded
+  int64_t absent_targets = 0;  // how many targets are kNoTarget
 
   int64_t batch() const { return input_ids.shape()[0]; }
   int64_t seq() const { return input_ids.shape()[1]; }
   int64_t predictions() const { return positions.shape()[1]; }
+  int64_t predicted() const { return positions.elements() - absent_targets; }
 };
 
 // Losses are means; counts are of this micro-batch.

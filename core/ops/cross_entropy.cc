@@ -23,10 +23,11 @@ struct CrossEntropyForwardRow {
     const T sum = team.sum(vocab, [=](int64_t v) { return math::exp(z[v] - largest); });
     if (!team.leader()) return;
     const T normaliser = largest + math::log(sum);
-    const T target = z[targets[row]];
     logsumexp[row] = normaliser;
-    loss[row] = normaliser - target;
-    correct[row] = largest <= target;
+    const bool is_absent = targets[row] == kNoTarget;
+    const T target = is_absent ? T(0) : z[targets[row]];
+    loss[row] = is_absent ? T(0) : normaliser - target;
+    correct[row] = !is_absent && largest <= target;
   }
 };
 
@@ -42,9 +43,10 @@ struct CrossEntropyBackwardRow {
   FUNNEL_HD void operator()(int64_t row, const Team& team) const {
     T* z = logits + row * vocab;
     const T normaliser = logsumexp[row];
-    const T scale = factor;
+    const bool is_absent = targets[row] == kNoTarget;
+    const T scale = is_absent ? T(0) : factor;
     team.each(vocab, [=](int64_t v) { z[v] = scale * math::exp(z[v] - normaliser); });
-    if (team.leader()) z[targets[row]] -= scale;
+    if (team.leader() && !is_absent) z[targets[row]] -= scale;
   }
 };
 
@@ -81,8 +83,8 @@ struct BinaryCrossEntropyBackwardElement {
 void check_targets(ConstTensor targets, int64_t vocab) {
   const int32_t* ids = targets.as<int32_t>();
   for (int64_t row = 0; row < targets.elements(); ++row) {
-    FUNNEL_CHECK(ids[row] >= 0 && ids[row] < vocab, "cross_entropy: target ", ids[row], " of row ",
-                 row, " leaves a vocabulary of ", vocab);
+    FUNNEL_CHECK(ids[row] >= kNoTarget && ids[row] < vocab, "cross_entropy: target ", ids[row],
+                 " of row ", row, " leaves a vocabulary of ", vocab);
   }
 }
 

@@ -9,7 +9,7 @@ namespace funnel {
 
 struct CrossEntropyForward {
   ConstTensor logits;   // [rows, vocab]
-  ConstTensor targets;  // [rows] i32
+  ConstTensor targets;  // [rows] i32; the loss, "correct" and gradient of kNoTarget are 0
   Tensor loss;          // [rows], overwritten: logsumexp(logits) - logits[target]
   Tensor logsumexp;     // [rows], overwritten
   Tensor correct;       // [rows] u8, overwritten: 1 if no logit exceeds the target's

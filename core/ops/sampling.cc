@@ -101,11 +101,13 @@ struct ReplaceTokenElement {
   const int32_t* input_ids;
   const int32_t* rows;
   const int32_t* samples;
+  const int32_t* targets;  // or null
   uint8_t original_label;
   int32_t* replaced_ids;
   uint8_t* labels;
 
   FUNNEL_HD void operator()(int64_t i) const {
+    if (targets != nullptr && targets[i] == kNoTarget) return;
     const int32_t row = rows[i];
     replaced_ids[row] = samples[i];
     labels[row] = samples[i] == input_ids[row] ? original_label : 1 - original_label;
@@ -138,6 +140,7 @@ void sample_tokens(Context& context, const SampleTokens& args) {
 
 void replace_tokens(Context& context, const ReplaceTokens& args) {
   check_shape("replace_tokens: samples", args.samples, args.rows.shape());
+  if (args.targets) check_shape("replace_tokens: targets", args.targets, args.rows.shape());
   check_shape("replace_tokens: replaced_ids", args.replaced_ids, args.input_ids.shape());
   check_shape("replace_tokens: labels", args.labels, args.input_ids.shape());
   const int32_t* rows = args.rows.as<int32_t>();
@@ -152,7 +155,8 @@ void replace_tokens(Context& context, const ReplaceTokens& args) {
   for_each(context, args.input_ids.elements(),
            KeepTokenElement{input_ids, original_label, replaced_ids, labels});
   for_each(context, args.rows.elements(),
-           ReplaceTokenElement{input_ids, rows, args.samples.as<int32_t>(), original_label,
+           ReplaceTokenElement{input_ids, rows, args.samples.as<int32_t>(),
+                               args.targets ? args.targets.as<int32_t>() : nullptr, original_label,
                                replaced_ids, labels});
 }
 

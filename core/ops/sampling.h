@@ -24,6 +24,7 @@ struct ReplaceTokens {
   ConstTensor input_ids;  // [batch, seq] i32, the original text
   ConstTensor rows;  // [n] i32, distinct flat positions that are replaced (see flatten_positions)
   ConstTensor samples;  // [n] i32
+  ConstTensor targets;  // [n] i32: where it is kNoTarget nothing is replaced; null: all are
   bool label_one_is_original = true;
   Tensor replaced_ids;  // [batch, seq] i32, overwritten
   Tensor labels;        // [batch, seq] u8, overwritten: replaced == original, or its negation

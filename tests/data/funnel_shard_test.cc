@@ -99,9 +99,40 @@ TEST_F(FunnelShard, TextToVerifiedShards) {
   EXPECT_NEAR(share, 0.1, 0.09);
   EXPECT_NE(expect_works("verify " + at("data")).find("held_out"), std::string::npos);
   const std::string info = expect_works("info --examples 2 " + at("data"));
-  for (const char* part : {"examples", "vocabulary    300", "  A (", "  B (", "held_out"}) {
+  for (const char* part : {"examples", "vocabulary        300", "  A (", "  B (", "held_out"}) {
     EXPECT_NE(info.find(part), std::string::npos) << part << " in: " << info;
   }
+}
+
+TEST_F(FunnelShard, PacksInThreeWays) {
+  make_vocab();
+  const std::pair<std::string, std::string> modes[] = {
+      {"pairs", "segment_pairs"}, {"sentences", "sentences"}, {"electra", "electra"}};
+  for (const auto& [option, name] : modes) {
+    std::filesystem::remove_all(folder_ / "data");
+    const std::string built = make_data(concat("--held-out 0.1 --passes 2 --packing ", option));
+    const DataSet data = DataSet::open(folder_ / "data");
+    EXPECT_EQ(name_of(data.index().packing), name);
+    EXPECT_EQ(DataSet::open(folder_ / "data/held_out").index().packing, data.index().packing);
+    const std::string report = read_text_file(folder_ / "data/report.txt");
+    EXPECT_NE(report.find(concat("packing           ", name, ", 2 passes")), std::string::npos);
+    EXPECT_NE(built.find(report), std::string::npos) << built;
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "data/held_out/report.txt"));
+    EXPECT_EQ(report.find("padding           0,") != std::string::npos, option == "pairs");
+    EXPECT_NE(report.find(concat("text              ", data.index().tokens, " tokens")),
+              std::string::npos);
+    if (option == "sentences") {
+      // Every token once in each pass.
+      EXPECT_NE(report.find(concat("tokens of text    ", 2 * data.index().tokens, "\n")),
+                std::string::npos);
+    }
+    expect_works("verify " + at("data"));
+    const std::string info = expect_works("info --examples 4 " + at("data"));
+    EXPECT_EQ(info.find("  B (") == std::string::npos, option == "sentences");
+  }
+  expect_fails(concat("build --packing both --vocab ", at("v.txt"), " --output ", at("other"), " ",
+                      at("text")),
+               {"--packing", "both"});
 }
 
 TEST_F(FunnelShard, SameTextGivesSameBytes) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "data/masking.h"
@@ -182,6 +183,63 @@ TEST_F(LoaderTest, TruncationForTheFunnel) {
       EXPECT_EQ(b.padded.as<uint8_t>()[row * kSeq + i], i > kSeq - 4);
     }
     for (int64_t i = 0; i < 3; ++i) EXPECT_LT(b.positions.as<int32_t>()[row * 3 + i], kSeq - 4);
+  }
+}
+
+// Rows with padding, and rows without a segment B.
+TEST(LoaderPadding, FlagsSegmentsAndPredictions) {
+  const testing::TemporaryFolder folder;
+  const Vocabulary vocabulary = testing::vocabulary_of_size(50);
+  DataIndex index = testing::index_for(vocabulary, kSeq, 4);
+  index.packing = PackingMode::electra;
+  ShardWriter writer(folder / "d", index, 4);
+  // Lengths with and without padding; 14 and 13 are the border of truncation for a stride of 4.
+  struct Row {
+    int64_t a, length;
+    bool has_b;
+  };
+  const std::vector<Row> rows{{5, 16, true}, {14, 16, false}, {1, 3, false}, {1, 5, true},
+                              {4, 13, true}, {11, 13, false}, {4, 14, true}};
+  for (const Row& row : rows) {
+    std::vector<int32_t> ids(kSeq, vocabulary.special().pad);
+    for (int64_t i = 0; i < row.length; ++i) ids[i] = static_cast<int32_t>(10 + i);
+    ids[0] = vocabulary.special().cls;
+    ids[row.a + 1] = ids[row.length - 1] = vocabulary.special().sep;
+    writer.add(ids, row.a);
+  }
+  writer.finish(vocabulary, 100);
+  const DataSet data = DataSet::open(folder / "d");
+  for (const int64_t stride : {1, 4}) {
+    const int64_t full = kSeq - (stride - 1), predictions = 6;
+    const Loader loader(data,
+                        {.global_batch = 7, .predictions = predictions, .funnel_stride = stride});
+    Batch batch;
+    loader.load(0, 0, 7, batch);
+    int64_t absent = 0;
+    for (int64_t lane = 0; lane < 7; ++lane) {
+      const Row& row = rows.at(batch.example_ids[lane]);
+      const int64_t length = std::min(row.length, full);
+      for (int64_t i = 0; i < kSeq; ++i) {
+        EXPECT_EQ(batch.padded.as<uint8_t>()[lane * kSeq + i], i >= length);
+        EXPECT_EQ(batch.input_ids.as<int32_t>()[lane * kSeq + i] == 0, i >= length);
+        const int expected = i == 0 ? 2 : row.has_b && i >= row.a + 2 && i < row.length ? 1 : 0;
+        EXPECT_EQ(batch.segments.as<uint8_t>()[lane * kSeq + i], expected)
+            << row.length << ' ' << i;
+      }
+      EXPECT_EQ(batch.input_ids.as<int32_t>()[lane * kSeq + length - 1], 3);
+      const int64_t wanted =
+          length == full
+              ? predictions
+              : std::max<int64_t>(
+                    1, std::llround(6.0 * static_cast<double>(length) / static_cast<double>(full)));
+      for (int64_t slot = 0; slot < predictions; ++slot) {
+        const int32_t target = batch.targets.as<int32_t>()[lane * predictions + slot];
+        EXPECT_EQ(target == kNoTarget, slot >= wanted);
+        absent += target == kNoTarget;
+      }
+    }
+    EXPECT_EQ(batch.absent_targets, absent);
+    EXPECT_GT(absent, 0);
   }
 }
 

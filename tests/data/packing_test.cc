@@ -6,53 +6,21 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <random>
-#include <set>
+
+#include "tests/data/numbered_text.h"
 
 namespace funnel {
 namespace {
 
-constexpr SpecialIds kSpecial{0, 1, 2, 3, 4};
-constexpr int32_t kFirst = 100;
+using Text = testing::NumberedText;
+using Example = testing::PackedExample;
 
-struct Example {
-  std::vector<int32_t> ids;
-  int64_t a;
-};
-
-// Documents of 1 to 6 sentences of 1 to 40 tokens.
-struct Text {
-  explicit Text(int64_t document_count, int64_t longest_sentence = 40) {
-    std::mt19937 random(3);
-    int32_t next = kFirst;
-    for (int64_t d = 0; d < document_count; ++d) {
-      const int64_t sentences = 1 + random() % 6;
-      for (int64_t s = 0; s < sentences; ++s) {
-        sentence_begins.insert(next);
-        std::vector<int32_t> ids(1 + random() % longest_sentence);
-        for (int32_t& id : ids) id = next++;
-        documents.add_sentence(ids);
-      }
-      documents.end_document();
-      document_ends.insert(next);
-    }
-    end = next;
-  }
-
-  TokenizedDocuments documents;
-  std::set<int32_t> sentence_begins;  // ids
-  std::set<int32_t> document_ends;    // ids behind the last token
-  int32_t end;
-};
+constexpr SpecialIds kSpecial = testing::kNumberedSpecial;
+constexpr int32_t kFirst = testing::kFirstNumbered;
 
 std::vector<Example> examples_of(const Text& text, int64_t seq_len, uint64_t seed = 7,
                                  int64_t pass = 0, int64_t group = 0) {
-  std::vector<Example> examples;
-  pack(text.documents, {.seq_len = seq_len, .special = kSpecial, .seed = seed}, group, pass,
-       [&](std::span<const int32_t> ids, int64_t a) {
-         examples.push_back({{ids.begin(), ids.end()}, a});
-       });
-  return examples;
+  return testing::pack_examples(text, PackingMode::segment_pairs, seq_len, seed, pass, group);
 }
 
 // Within a segment, text goes on, or jumps from a document's end to another's beginning.

@@ -41,6 +41,7 @@ TEST(Index, TextRoundTrip) {
   index.seed = 0xffffffffffffffffull;
   index.tokenizer = {.lower_case = false, .strip_accents = true, .max_word_chars = 7};
   index.passes = 3;
+  index.packing = PackingMode::electra;
   index.tokens = 99;
   index.examples = 11;
   index.shards = {{"a.h5", 8, 100, "00"}, {"b.h5", 3, 50, "ff"}};

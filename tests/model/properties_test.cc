@@ -90,6 +90,44 @@ TEST(ModelProperties, TheSegmentOfASeparateClsIsIrrelevant) {
   EXPECT_EQ(gradients[0], gradients[2]);
 }
 
+// Slots without a target might as well not be there, whatever their positions.
+TEST(ModelProperties, AbsentTargetsAreNotAskedFor) {
+  for (const std::string objective : {"mlm", "electra"}) {
+    FedRig fed(DType::f64, objective);
+    PretrainBatch& batch = fed.inputs.batch;
+    batch.samples = fed.batch.all().samples;
+    // Of four slots the first of each example goes, and two more of the second.
+    const auto is_absent = [](size_t slot) { return slot % 4 == 0 || slot == 5 || slot == 6; };
+    std::vector<double> targets = values_of(batch.targets), positions, kept_targets, samples;
+    for (size_t slot = 0; slot < targets.size(); ++slot) {
+      if (is_absent(slot)) targets[slot] = kNoTarget;
+    }
+    const OwnedTensor with_absent({4, 4}, DType::i32, targets);
+    batch.targets = with_absent;
+    batch.absent_targets = 6;
+    const double loss = fed.rig.run(fed.inputs);
+    const std::vector<double> gradients = values_of(fed.rig.params.grads());
+
+    // The same without the first slot of each example.
+    for (size_t from = 0; from < 16; ++from) {
+      if (from % 4 == 0) continue;
+      positions.push_back(values_of(batch.positions)[from]);
+      kept_targets.push_back(values_of(batch.targets)[from]);
+      samples.push_back(values_of(batch.samples)[from]);
+    }
+    const OwnedTensor fewer_positions({4, 3}, DType::i32, positions);
+    const OwnedTensor fewer_targets({4, 3}, DType::i32, kept_targets);
+    const OwnedTensor fewer_samples({4, 3}, DType::i32, samples);
+    batch.positions = fewer_positions;
+    batch.targets = fewer_targets;
+    batch.samples = fewer_samples;
+    batch.absent_targets = 2;
+    EXPECT_NEAR(fed.rig.run(fed.inputs), loss, 1e-12 * loss);
+    expect_close("gradients", values_of(fed.rig.params.grads()), gradients,
+                 tolerance_of(DType::f64, Kind::row));
+  }
+}
+
 TEST(ModelProperties, OtherSegmentsMatter) {
   FedRig fed(DType::f64, "mlm");
   const double loss = fed.rig.forward(fed.inputs);

@@ -64,7 +64,8 @@ PretrainBatch RandomBatch::examples(int64_t first, int64_t count) const {
                       .positions = rows(positions_),
                       .targets = rows(targets_),
                       .samples = rows(samples_),
-                      .tokens = 0};
+                      .tokens = 0,
+                      .absent_targets = 0};
   for (double padded : values_of(batch.padded)) batch.tokens += padded == 0 ? 1 : 0;
   return batch;
 }

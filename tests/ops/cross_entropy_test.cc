@@ -121,10 +121,32 @@ TEST(CrossEntropy, CentralDifferences) {
       {{"logits", logits, dlogits}});
 }
 
+// A row without a target adds nothing; the others are as they would be without it.
+TEST(CrossEntropy, AbsentTargetsCountForNothing) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const OwnedTensor logits = random_tensor({4, 33}, dtype, 5, 0, 3);
+    const OwnedTensor alone({4, 33}, dtype, logits.values());
+    const OwnedTensor targets({4}, DType::i32, {7, kNoTarget, 0, kNoTarget});
+    const OwnedTensor all({4}, DType::i32, {7, 1, 0, 2});
+    const Losses found = forward(logits, targets), expected = forward(alone, all);
+    backward(logits, targets, found.logsumexp, 0.3);
+    backward(alone, all, expected.logsumexp, 0.3);
+    EXPECT_EQ(found.logsumexp.values(), expected.logsumexp.values());
+    for (size_t row = 0; row < 4; ++row) {
+      const bool absent = row % 2 == 1;
+      EXPECT_EQ(found.loss.values()[row], absent ? 0 : expected.loss.values()[row]);
+      EXPECT_EQ(found.correct.values()[row], absent ? 0 : expected.correct.values()[row]);
+      for (size_t v = 33 * row; v < 33 * (row + 1); ++v) {
+        EXPECT_EQ(logits.values()[v], absent ? 0 : alone.values()[v]);
+      }
+    }
+  }
+}
+
 TEST(CrossEntropy, RejectsBadTargets) {
   const OwnedTensor logits = random_tensor({2, 5}, DType::f32, 1);
   EXPECT_THROW(forward(logits, OwnedTensor({2}, DType::i32, {0, 5})), Error);
-  EXPECT_THROW(forward(logits, OwnedTensor({2}, DType::i32, {-1, 0})), Error);
+  EXPECT_THROW(forward(logits, OwnedTensor({2}, DType::i32, {-2, 0})), Error);
   EXPECT_THROW(forward(logits, OwnedTensor({3}, DType::i32, {0, 1, 2})), Error);
   EXPECT_THROW(
       backward(logits, OwnedTensor({2}, DType::i32, {0, 5}), zero_tensor({2}, DType::f32), 1.0),

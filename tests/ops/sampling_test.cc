@@ -141,6 +141,22 @@ TEST(ReplaceTokens, EqualsReference) {
   }
 }
 
+TEST(ReplaceTokens, PassesOverAbsentTargets) {
+  Context context(Device::cpu);
+  const OwnedTensor ids({1, 5}, DType::i32, {5, 6, 7, 8, 9});
+  const OwnedTensor rows({3}, DType::i32, {1, 2, 4}), samples({3}, DType::i32, {1, 7, 3});
+  const OwnedTensor targets({3}, DType::i32, {6, 7, kNoTarget});
+  const OwnedTensor replaced({1, 5}, DType::i32), labels({1, 5}, DType::u8);
+  replace_tokens(context, {.input_ids = ids,
+                           .rows = rows,
+                           .samples = samples,
+                           .targets = targets,
+                           .replaced_ids = replaced,
+                           .labels = labels});
+  EXPECT_EQ(integers_of(replaced), (ref::Integers{5, 1, 7, 8, 9}));
+  EXPECT_EQ(integers_of(labels), (ref::Integers{1, 0, 1, 1, 1}));
+}
+
 TEST(ReplaceTokens, RejectsPositionsOutsideTheText) {
   Context& context = context_under_test();
   const OwnedTensor ids = zero_tensor({2, 4}, DType::i32), samples = zero_tensor({1}, DType::i32);

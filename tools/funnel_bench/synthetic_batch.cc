@@ -34,7 +34,8 @@ SyntheticBatch::SyntheticBatch(const RunConfig& config) : memory_(Device::cpu) {
             .positions = positions,
             .targets = targets,
             .samples = {},
-            .tokens = batch * seq};
+            .tokens = batch * seq,
+            .absent_targets = 0};
 }
 
 }  // namespace funnel

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -14,6 +15,7 @@
 #include "tools/funnel_shard/commands.h"
 #include "tools/funnel_shard/duplicates.h"
 #include "tools/funnel_shard/job_builder.h"
+#include "tools/funnel_shard/report.h"
 #include "tools/funnel_shard/throughput.h"
 
 namespace funnel::shard_tool {
@@ -96,6 +98,7 @@ BuildSetup make_setup(const BuildOptions& options, const Vocabulary& vocabulary,
                                 .vocab_sha256 = vocabulary.digest(),
                                 .special = vocabulary.special(),
                                 .tokenizer = options.tokenizer.config(),
+                                .packing = options.packing,
                                 .seed = options.seed,
                                 .passes = options.passes,
                                 .chunk_rows = options.chunk_rows,
@@ -150,6 +153,12 @@ void build(const BuildOptions& options, const World& world) {
               << '\n'
               << summary;
   });
+  const std::string report = write_report(options.output, comm);
+  const bool has_held_out = options.held_out > 0;
+  const std::string held_out =
+      has_held_out ? write_report(options.output / kHeldOutFolder, comm) : "";
+  if (world.rank() != 0) return;
+  std::cout << '\n' << report << (has_held_out ? "\nheld out\n" : "") << held_out;
 }
 
 void run(const BuildOptions& options) {
@@ -167,7 +176,18 @@ void run(const BuildOptions& options) {
   }
 }
 
+const std::map<std::string, PackingMode> kPackingNames{{"pairs", PackingMode::segment_pairs},
+                                                       {"sentences", PackingMode::sentences},
+                                                       {"electra", PackingMode::electra}};
+
 void add_shape_options(CLI::App& command, BuildOptions& options) {
+  command
+      .add_option("--packing", options.packing,
+                  "pairs: two segments, always full, as Funnel-Transformer (default); sentences: "
+                  "one segment of whole sentences, as RoBERTa; electra: one or two segments of one "
+                  "document, some short")
+      ->transform(CLI::CheckedTransformer(kPackingNames))
+      ->type_name("pairs|sentences|electra");
   command.add_option("--seq-len", options.seq_len, "Tokens in an example")->capture_default_str();
   command
       .add_option("--passes", options.passes,

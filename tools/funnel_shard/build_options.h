@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include "data/packing_mode.h"
 #include "tools/funnel_shard/text_options.h"
 #include "tools/funnel_shard/tokenizer_options.h"
 
@@ -24,6 +25,7 @@ struct BuildOptions {
   double held_out = 0;
   bool deduplicate = false;
   bool start_over = false;
+  PackingMode packing = PackingMode::segment_pairs;
   TokenizerOptions tokenizer;
 };
 

@@ -101,6 +101,7 @@ std::string plan_text(const BuildOptions& options, const std::string& vocab_sha2
   out.integer("seq_len", options.seq_len);
   out.integer("shard_rows", options.shard_rows);
   out.integer("chunk_rows", options.chunk_rows);
+  out.text("packing", std::string(name_of(options.packing)));
   out.integer("passes", options.passes);
   out.natural("seed", options.seed);
   out.text("held_out", concat(options.held_out));

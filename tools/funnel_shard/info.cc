@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "data/data_set.h"
+#include "data/data_statistics.h"
 #include "tools/funnel_shard/commands.h"
 
 namespace funnel::shard_tool {
@@ -19,62 +20,32 @@ struct InfoOptions {
   int64_t examples = 3;
 };
 
-struct Statistics {
-  int64_t examples = 0;
-  int64_t segment_a_tokens = 0;
-  std::vector<int64_t> uses;  // of every id
-};
-
-// Counts over all chunks, or over kMostChunks of them spread evenly.
-Statistics count(const DataSet& data) {
-  Statistics statistics;
-  statistics.uses.assign(static_cast<size_t>(data.index().vocab), 0);
-  std::vector<int32_t> ids(static_cast<size_t>(data.chunk_rows() * data.seq_len()));
-  std::vector<int32_t> lengths(static_cast<size_t>(data.chunk_rows()));
-  const int64_t chunks = std::min(data.chunks(), kMostChunks);
-  for (int64_t i = 0; i < chunks; ++i) {
-    const int64_t chunk = i * data.chunks() / chunks, rows = data.rows_of(chunk);
-    data.read_chunk(chunk, Tensor(ids.data(), {rows, data.seq_len()}, DType::i32),
-                    Tensor(lengths.data(), {rows}, DType::i32));
-    statistics.examples += rows;
-    for (int64_t j = 0; j < rows * data.seq_len(); ++j) ++statistics.uses[ids[j]];
-    for (int64_t j = 0; j < rows; ++j) statistics.segment_a_tokens += lengths[j];
-  }
-  return statistics;
-}
-
 void print_index(const DataSet& data) {
   const DataIndex& index = data.index();
   int64_t bytes = 0;
   for (const ShardEntry& shard : index.shards) bytes += shard.bytes;
-  std::cout << "folder        " << data.folder().string() << '\n'
-            << "source        " << index.source << '\n'
-            << "examples      " << index.examples << " of " << index.seq_len << " tokens\n"
-            << "text          " << index.tokens << " tokens, packed " << index.passes
-            << (index.passes == 1 ? " time" : " times") << " with seed " << index.seed << '\n'
-            << "shards        " << index.shards.size() << ", " << std::fixed << std::setprecision(1)
-            << static_cast<double>(bytes) / 1e6 << " MB\n"
-            << "vocabulary    " << index.vocab << " pieces, SHA-256 " << index.vocab_sha256 << '\n'
-            << "tokenizer     " << (index.tokenizer.lower_case ? "lower case" : "cased")
+  std::cout << "folder            " << data.folder().string() << '\n'
+            << "source            " << index.source << '\n'
+            << "shards            " << index.shards.size() << ", " << std::fixed
+            << std::setprecision(1) << static_cast<double>(bytes) / 1e6 << " MB\n"
+            << "vocabulary        " << index.vocab << " pieces, SHA-256 " << index.vocab_sha256
+            << '\n'
+            << "seed of packing   " << index.seed << '\n'
+            << "tokenizer         " << (index.tokenizer.lower_case ? "lower case" : "cased")
             << (index.tokenizer.strip_accents ? ", without accents" : ", with accents")
             << ", words up to " << index.tokenizer.max_word_chars << " characters\n";
 }
 
-void print_statistics(const DataSet& data, const Statistics& statistics) {
-  const double tokens = static_cast<double>(statistics.examples * data.seq_len());
-  const auto used =
-      statistics.uses.size() -
-      static_cast<size_t>(std::count(statistics.uses.begin(), statistics.uses.end(), 0));
-  const int64_t unknown = statistics.uses[static_cast<size_t>(data.index().special.unk)];
-  std::cout << "segment A     " << std::setprecision(1)
+// Counts over all chunks, or over about kMostChunks of them spread evenly.
+void print_statistics(const DataSet& data) {
+  const int64_t stride = (data.chunks() + kMostChunks - 1) / kMostChunks;
+  const DataStatistics statistics = count_examples(data, 0, stride);
+  std::cout << report_text(data.index(), statistics) << "segment A         " << std::setprecision(1)
             << static_cast<double>(statistics.segment_a_tokens) /
-                   static_cast<double>(statistics.examples)
-            << " tokens on average\n"
-            << "pieces used   " << used << '\n'
-            << "unknown       " << std::setprecision(3)
-            << 100.0 * static_cast<double>(unknown) / tokens << " % of tokens\n";
-  if (statistics.examples < data.examples()) {
-    std::cout << "              (counted over " << statistics.examples << " examples)\n";
+                   static_cast<double>(statistics.examples())
+            << " tokens on average\n";
+  if (stride > 1) {
+    std::cout << "                  (counted over " << statistics.examples() << " examples)\n";
   }
 }
 
@@ -85,16 +56,19 @@ void print_example(const DataSet& data, int64_t example) {
   data.read_chunk(chunk, Tensor(ids.data(), {rows, seq}, DType::i32),
                   Tensor(lengths.data(), {rows}, DType::i32));
   const int32_t* id = ids.data() + row * seq;
-  const int64_t a = lengths[static_cast<size_t>(row)];
+  const ExampleLayout layout = layout_of(
+      {id, static_cast<size_t>(seq)}, lengths[static_cast<size_t>(row)], data.index().special.pad);
+  const int64_t a = layout.segment_a, b = layout.segment_b();
   std::cout << "\nexample " << example << "\n  A (" << a
-            << " tokens): " << decode(data.vocabulary(), id + 1, a) << "\n  B (" << seq - 3 - a
-            << " tokens): " << decode(data.vocabulary(), id + a + 2, seq - 3 - a) << '\n';
+            << " tokens): " << decode(data.vocabulary(), id + 1, a) << '\n';
+  if (!layout.has_b()) return;
+  std::cout << "  B (" << b << " tokens): " << decode(data.vocabulary(), id + a + 2, b) << '\n';
 }
 
 void print_folder(const std::filesystem::path& folder, int64_t examples) {
   const DataSet data = DataSet::open(folder);
   print_index(data);
-  print_statistics(data, count(data));
+  print_statistics(data);
   const int64_t shown = std::min(examples, data.examples());
   for (int64_t i = 0; i < shown; ++i) print_example(data, i * data.examples() / shown);
 }

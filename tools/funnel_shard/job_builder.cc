@@ -17,8 +17,10 @@ int64_t packing_group(int64_t job, int64_t part) {
 }
 
 Examples pack_all(const TokenizedDocuments& documents, const DataIndex& index, int64_t group) {
-  const PackingConfig config{
-      .seq_len = index.seq_len, .special = index.special, .seed = index.seed};
+  const PackingConfig config{.mode = index.packing,
+                             .seq_len = index.seq_len,
+                             .special = index.special,
+                             .seed = index.seed};
   Examples examples;
   for (int64_t pass = 0; pass < index.passes; ++pass) {
     pack(documents, config, group, pass,

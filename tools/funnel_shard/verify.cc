@@ -12,16 +12,20 @@
 namespace funnel::shard_tool {
 namespace {
 
-// Every row must read [CLS] A [SEP] B [SEP].
+// Every row must read [CLS] A [SEP], then B [SEP] or not, then padding where there may be any.
 void check_rows(const H5File& file, const DataIndex& index, int64_t first, ConstTensor ids,
                 ConstTensor segment_a_length) {
   const SpecialIds& special = index.special;
   for (int64_t row = 0; row < segment_a_length.elements(); ++row) {
     const int32_t* id = ids.as<int32_t>() + row * index.seq_len;
     const int32_t a = segment_a_length.as<int32_t>()[row];
+    const int64_t length =
+        is_always_full(index.packing)
+            ? index.seq_len
+            : layout_of({id, static_cast<size_t>(index.seq_len)}, a, special.pad).length;
     for (const auto& [position, expected] : {std::pair<int64_t, int32_t>{0, special.cls},
                                              {a + 1, special.sep},
-                                             {index.seq_len - 1, special.sep}}) {
+                                             {length - 1, special.sep}}) {
       FUNNEL_CHECK_INPUT(id[position] == expected, file.name(), ": dataset '", kInputIds, "', row ",
                          first + row, ", position ", position, ": expected id ", expected,
                          ", found ", id[position]);
