@@ -3,10 +3,13 @@
 // in the same order. An implementation supplies the pure functions; the exact sum is built on them
 // once, so that every implementation adds in the same order.
 //
-// Tensors lie on the CPU. Implementations: SoloComm (one rank), MpiComm.
+// Tensors lie on the CPU or, once a context of a CUDA device is attached, on that device. A call
+// returns when its tensors hold the result. Implementations: SoloComm (one rank), MpiComm, and the
+// one over NCCL (nccl_comm.h).
 #pragma once
 
 #include "core/backend/buffer.h"
+#include "core/backend/context.h"
 #include "core/base/tensor.h"
 
 namespace funnel {
@@ -19,6 +22,10 @@ class Comm {
 
   int rank() const { return rank_; }
   int size() const { return size_; }
+
+  // From now on tensors may also lie on the context's device; a call waits for what was asked of
+  // the context before. Allocates what later calls need. The context must outlive the last call.
+  virtual void attach(Context& context);
 
   // Returns when every rank has called it.
   virtual void barrier() = 0;
@@ -44,16 +51,29 @@ class Comm {
  protected:
   Comm(int rank, int size);
 
+  // The attached context for a tensor on its device, null for one on the CPU. Throws if there is
+  // none for the tensor.
+  Context* context_for(const char* call, const ConstTensor& tensor) const;
+  // The same for a message each way, of which one may be empty.
+  Context* context_for(const char* call, const ConstTensor& send, const ConstTensor& receive) const;
+  // Null if none is attached.
+  Context* context() const { return context_; }
+  // Like exchange, of which many follow each other, but may return once it is in the order of the
+  // context's stream; finish_exchanges() then waits for all.
+  virtual void exchange_in_order(int peer, ConstTensor send, Tensor receive) {
+    exchange(peer, send, receive);
+  }
+  virtual void finish_exchanges() {}
+
  private:
-  template <class T>
-  void all_reduce_sum_of(T* data, int64_t count);
-  template <class T>
-  void exchange_pieces(int peer, const T* send, int64_t send_count, T* receive,
-                       int64_t receive_count, bool add);
+  struct Part;
+  void exchange_pieces(int peer, const Part& send, const Part& receive, bool add);
 
   int rank_;
   int size_;
-  Buffer staging_;  // one piece of a message on its way into a sum
+  Context* context_ = nullptr;
+  Buffer staging_;         // one piece of a message on its way into a sum
+  Buffer device_staging_;  // the same for sums on the context's device
 };
 
 }  // namespace funnel

@@ -4,8 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "core/base/add_into.h"
 #include "core/base/error.h"
-#include "parallel/add.h"
 
 namespace funnel {
 namespace {
@@ -27,31 +27,42 @@ ShardRange shards_of_rank(int64_t total_shards, int rank, int ranks) {
   return {rank * count, count};
 }
 
-ShardTree::ShardTree(Tensor leaf, int64_t shards) : leaf_(leaf), shards_(shards) {
+ShardTree::ShardTree(Tensor leaf, int64_t shards, Context* context)
+    : context_(context), leaf_(leaf), shards_(shards) {
   FUNNEL_CHECK(is_power_of_two(shards), "expected a power of two of shards on a rank, found ",
                shards);
-  FUNNEL_CHECK(leaf.device() == Device::cpu, "expected the shards' results on the CPU");
+  FUNNEL_CHECK(leaf.device() == (context == nullptr ? Device::cpu : context->device()),
+               "expected the shards' results on the context's device");
   const int levels = std::countr_zero(static_cast<uint64_t>(shards));
   const int64_t stride = align_up(leaf.bytes());
-  memory_ = Buffer(Device::cpu, levels * stride);
+  memory_ = Buffer(leaf.device(), levels * stride);
   for (int level = 0; level < levels; ++level) {
-    partial_.emplace_back(memory_.data() + level * stride, leaf.shape(), leaf.dtype());
+    partial_.emplace_back(memory_.data() + level * stride, leaf.shape(), leaf.dtype(),
+                          leaf.device());
   }
 }
 
-void ShardTree::fold() {
-  with_float_type(leaf_.dtype(), [this](auto zero) { fold_of<decltype(zero)>(); });
+// leaf += partial
+void ShardTree::add(const Tensor& partial) {
+  if (context_ != nullptr) return context_->add(partial, leaf_);
+  with_float_type(leaf_.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    add_into(leaf_.as<T>(), partial.as<T>(), leaf_.elements());
+  });
 }
 
-template <class T>
-void ShardTree::fold_of() {
-  T* leaf = leaf_.as<T>();
-  const int64_t count = leaf_.elements();
+// partial = leaf
+void ShardTree::keep(const Tensor& partial) {
+  if (context_ != nullptr) return context_->copy(leaf_, partial);
+  if (leaf_.bytes() > 0) std::memcpy(partial.data(), leaf_.data(), leaf_.bytes());
+}
+
+void ShardTree::fold() {
   // Like a carry that runs through the set bits of a binary counter.
   size_t level = 0;
-  for (; (folded_ >> level) & 1; ++level) add_into(leaf, partial_[level].as<T>(), count);
+  for (; (folded_ >> level) & 1; ++level) add(partial_[level]);
   folded_ = (folded_ + 1) % shards_;
-  if (folded_ != 0 && count > 0) std::memcpy(partial_[level].data(), leaf, leaf_.bytes());
+  if (folded_ != 0) keep(partial_[level]);
 }
 
 }  // namespace funnel

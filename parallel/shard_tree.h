@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/backend/buffer.h"
+#include "core/backend/context.h"
 #include "core/base/tensor.h"
 
 namespace funnel {
@@ -27,19 +28,21 @@ ShardRange shards_of_rank(int64_t total_shards, int rank, int ranks);
 // sum of 2^i shards whenever bit i of the number of shards added so far is set.
 class ShardTree {
  public:
-  // `leaf` (f32 or f64, on the CPU) is where the caller leaves each shard's result; it must outlive
-  // this. `shards` is the number of results of one step on this rank, a power of two. Allocates
-  // all that is ever needed.
-  ShardTree(Tensor leaf, int64_t shards);
+  // `leaf` (f32 or f64) is where the caller leaves each shard's result; it must outlive this.
+  // `shards` is the number of results of one step on this rank, a power of two. `context` is of the
+  // leaf's device; it may be left out on the CPU. Allocates all that is ever needed.
+  ShardTree(Tensor leaf, int64_t shards, Context* context = nullptr);
 
   // Takes what the leaf holds as the next shard's result. After the last shard's, the leaf holds
-  // the sum of all and the next step may begin; before, the leaf's contents are unspecified.
+  // the sum of all and the next step may begin; before, the leaf's contents are unspecified. On a
+  // CUDA device all that is in the order of the context's stream.
   void fold();
 
  private:
-  template <class T>
-  void fold_of();
+  void add(const Tensor& partial);
+  void keep(const Tensor& partial);
 
+  Context* context_;
   Tensor leaf_;
   int64_t shards_;
   int64_t folded_ = 0;

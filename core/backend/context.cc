@@ -5,6 +5,7 @@
 
 #include "core/backend/cuda/runtime.h"
 #include "core/backend/matmul.h"
+#include "core/base/add_into.h"
 
 namespace funnel {
 namespace {
@@ -78,6 +79,18 @@ void Context::download(ConstTensor from, Tensor host) {
   check_device("download: to", host, Device::cpu);
   copy_bytes(from, host);
   synchronize();
+}
+
+void Context::add(ConstTensor from, Tensor to) {
+  check_like("add", from, to);
+  check_device("add: from", from, device_);
+  check_device("add: to", to, device_);
+  if (to.bytes() == 0) return;
+  if (device_ == Device::cuda) return cuda::add(stream_, from, to);
+  with_float_type(to.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    add_into(to.as<T>(), from.as<T>(), to.elements());
+  });
 }
 
 void Context::synchronize() {

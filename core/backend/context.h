@@ -38,6 +38,10 @@ class Context {
   void upload(ConstTensor host, Tensor to);
   void download(ConstTensor from, Tensor host);
 
+  // to += from, element by element, for tensors of this device of one shape, f32 or f64. Every
+  // device rounds alike.
+  void add(ConstTensor from, Tensor to);
+
   // Waits for everything that was asked of this context.
   void synchronize();
 

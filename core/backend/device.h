@@ -24,4 +24,7 @@ void select_cuda_device(int index);
 // 13.0, runtime 13.0".
 std::string describe_cuda_device();
 
+// The place of the selected device in this machine, by which ranks see that they share one.
+std::string cuda_device_address();
+
 }  // namespace funnel

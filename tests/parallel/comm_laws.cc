@@ -77,6 +77,82 @@ void check_exact_sum_of(Comm& comm, int64_t count) {
   comm.barrier();  // none allocates before here
 }
 
+// A device array of bytes with a host's values.
+class DeviceBytes {
+ public:
+  DeviceBytes(Context& context, std::vector<uint8_t> values)
+      : context_(context),
+        memory_(context.device(), static_cast<int64_t>(values.size())),
+        tensor(memory_.tensor({static_cast<int64_t>(values.size())}, DType::u8)) {
+    context.upload(view(values), tensor);
+    context.synchronize();
+  }
+  std::vector<uint8_t> values() const {
+    std::vector<uint8_t> bytes(static_cast<size_t>(tensor.bytes()));
+    context_.download(tensor, view(bytes));
+    return bytes;
+  }
+
+ private:
+  Context& context_;
+  Buffer memory_;
+
+ public:
+  const Tensor tensor;
+};
+
+void check_device_moves(Comm& comm, Context& context, int64_t count) {
+  const int last = comm.size() - 1;
+  DeviceBytes mine(context, bytes_of(comm.rank(), count));
+  DeviceBytes all(context, std::vector<uint8_t>(count * comm.size()));
+  comm.all_gather(mine.tensor, all.tensor);
+  std::vector<uint8_t> expected;
+  for (int rank = 0; rank < comm.size(); ++rank) {
+    const std::vector<uint8_t> part = bytes_of(rank, count);
+    expected.insert(expected.end(), part.begin(), part.end());
+  }
+  EXPECT_TRUE(all.values() == expected) << "rank " << comm.rank();
+  for (int distance = 1; distance < comm.size(); distance *= 2) {
+    const int peer = comm.rank() ^ distance;
+    DeviceBytes theirs(context, std::vector<uint8_t>(count - peer % 2));
+    comm.exchange(peer, mine.tensor.slice(0, {count - comm.rank() % 2}), theirs.tensor);
+    std::vector<uint8_t> of_peer = bytes_of(peer, count);
+    of_peer.resize(count - peer % 2);
+    EXPECT_TRUE(theirs.values() == of_peer) << "rank " << comm.rank() << ", peer " << peer;
+  }
+  comm.broadcast(mine.tensor, last);
+  EXPECT_TRUE(mine.values() == bytes_of(last, count)) << "rank " << comm.rank();
+}
+
+template <class T>
+void check_exact_device_sum(Comm& comm, Context& context, int64_t count) {
+  const ShardRange range = shards_of_rank(kShards, comm.rank(), comm.size());
+  std::vector<T> gradient(count);
+  const Tensor host(gradient.data(), {count}, dtype_of<T>());
+  Buffer memory(context.device(), host.bytes());
+  const Tensor leaf = memory.tensor({count}, dtype_of<T>());
+  ShardTree tree(leaf, range.count, &context);
+  comm.barrier();
+  const int64_t allocations = Buffer::allocations();
+  for (int64_t shard = range.first; shard < range.first + range.count; ++shard) {
+    for (int64_t i = 0; i < count; ++i) gradient[i] = leaf_value<T>(shard, i);
+    context.upload(host, leaf);
+    context.synchronize();
+    tree.fold();
+  }
+  comm.all_reduce_sum(leaf);
+  context.download(leaf, host);
+  int64_t wrong = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const T expected = naive_sum<T>(0, kShards, i);
+    wrong += std::memcmp(&expected, &gradient[i], sizeof(T)) != 0;
+  }
+  EXPECT_EQ(wrong, 0) << "of " << count << " elements of " << name_of(dtype_of<T>()) << ", rank "
+                      << comm.rank() << " of " << comm.size();
+  EXPECT_EQ(Buffer::allocations(), allocations);
+  comm.barrier();
+}
+
 }  // namespace
 
 void check_broadcast(Comm& comm) {
@@ -197,6 +273,16 @@ void check_failing_together(Comm& comm) {
     EXPECT_STREQ(error.what(), "no such folder");  // all say so
   }
   comm.barrier();  // the group still works
+}
+
+void check_device_laws(Comm& comm, Context& context) {
+  for (const int64_t count : {int64_t{2}, int64_t{1001}, kLongBytes}) {
+    check_device_moves(comm, context, count);
+  }
+  for (const int64_t count : {0, 1, 3, 33, 4097}) {
+    check_exact_device_sum<float>(comm, context, count);
+    check_exact_device_sum<double>(comm, context, count);
+  }
 }
 
 }  // namespace funnel::testing

@@ -18,6 +18,10 @@ void check_exact_sum(Comm& comm);
 void check_step_word(Comm& comm);
 void check_failing_together(Comm& comm);
 
+// The same promises for tensors on the device of `context`, which the group has attached; the sums'
+// oracle is that of check_exact_sum, bit for bit.
+void check_device_laws(Comm& comm, Context& context);
+
 inline void check_all_laws(Comm& comm) {
   check_broadcast(comm);
   check_all_gather(comm);

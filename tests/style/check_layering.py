@@ -16,7 +16,7 @@ ROOMS = {
     "core/layers/": ("core/ops/", "core/base/", *BACKEND_FRONT),
     "core/model/": ("core/layers/", "core/ops/", "core/base/", *BACKEND_FRONT),
     "core/optim/": ("core/layers/params.h", "core/ops/", "core/base/", *BACKEND_FRONT),
-    "parallel/": ("core/base/", *BACKEND_FRONT),
+    "parallel/": ("core/base/", "core/backend/device.h", *BACKEND_FRONT),
     "data/": ("core/backend/buffer.h", "core/base/"),
     "configs/": (),
     "launch/": ("parallel/", "data/", "core/", "configs/"),

@@ -25,6 +25,9 @@ int cuda_devices() {
 void select_cuda_device(int) {
   throw_absent();
 }
+std::string cuda_device_address() {
+  throw_absent();
+}
 std::string describe_cuda_device() {
   throw_absent();
 }
@@ -63,6 +66,9 @@ void fill_zero(Stream, void*, int64_t) {
   throw_absent();
 }
 void copy(Stream, void*, const void*, int64_t) {
+  throw_absent();
+}
+void add(Stream, const ConstTensor&, const Tensor&) {
   throw_absent();
 }
 void check_code_runs() {

@@ -58,6 +58,14 @@ void select_cuda_device(int index) {
   cuda::check_code_runs();
 }
 
+std::string cuda_device_address() {
+  int device = 0;
+  char address[32] = "";
+  cuda::check(cudaGetDevice(&device), "cudaGetDevice");
+  cuda::check(cudaDeviceGetPCIBusId(address, sizeof(address), device), "cudaDeviceGetPCIBusId");
+  return address;
+}
+
 std::string describe_cuda_device() {
   int device = 0, driver = 0, runtime = 0;
   cudaDeviceProp properties;

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/base/tensor.h"
+
 struct CUstream_st;
 struct CUevent_st;
 
@@ -44,6 +46,9 @@ void wait(Stream stream, Event event);
 // In the order of the stream; both may return before they are done.
 void fill_zero(Stream stream, void* memory, int64_t bytes);
 void copy(Stream stream, void* to, const void* from, int64_t bytes);
+
+// to += from, in the order of the stream, for device tensors of one shape, f32 or f64.
+void add(Stream stream, const ConstTensor& from, const Tensor& to);
 
 // Throws if the launch before this call was refused.
 void check_launch();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The addition that both halves of the exact sum (inside a rank, between ranks) are made of.
+// Adds one array to another, as both halves of the exact sum over shards do (inside a rank, between
+// ranks), on the host.
 #pragma once
 
 #include <cstdint>

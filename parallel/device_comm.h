@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The group of ranks that suits their devices.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/base/types.h"
+#include "parallel/comm.h"
+
+namespace funnel {
+
+// Collective over the ranks of `host`, a group for host memory, which on CUDA devices have selected
+// theirs. Returns `host` itself for the CPU, for one rank, and where two ranks share a device,
+// which NCCL refuses: device tensors are then staged through the host. Otherwise a group over NCCL.
+std::unique_ptr<Comm> comm_for_device(std::unique_ptr<Comm> host, Device device,
+                                      const std::string& host_name);
+
+}  // namespace funnel
