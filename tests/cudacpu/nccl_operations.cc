@@ -72,11 +72,19 @@ void write_device(void* to, const std::vector<char>& data) {
 struct Operation {
   std::function<Exchange()> begin;
   std::function<void(Exchange&)> finish;
+  struct Output {
+    const void* address;
+    int64_t bytes;
+  };
+  std::vector<Output> outputs;
   std::unique_ptr<Exchange> under_way;
 };
 
 bool run_operation(const CommPtr& comm, Operation& operation) {
-  if (comm->aborted) return true;
+  if (comm->aborted) {  // outputs are left as they are: garbage, and no fault of who reads it
+    for (const Operation::Output& one : operation.outputs) note_written(one.address, one.bytes);
+    return true;
+  }
   if (comm->error != ncclSuccess) return false;
   try {
     if (operation.under_way == nullptr) {
@@ -147,6 +155,9 @@ constexpr int32_t kPointToPoint = 1, kBroadcast = 2, kAllGather = 3, kAllReduce 
 Operation point_to_point(const CommPtr& comm, std::vector<PointToPoint> calls) {
   const int rank = comm->rank;
   Operation operation;
+  for (const PointToPoint& one : calls) {
+    if (!one.is_send) operation.outputs.push_back({one.data, one.bytes});
+  }
   operation.begin = [calls, rank] {
     std::vector<Message> sends, receives;
     for (const PointToPoint& one : calls) {
@@ -213,6 +224,7 @@ ncclResult_t add_to_group(Runtime& runtime, const CommPtr& comm, cudaStream_t st
 // Sends part p of `from` to rank p; `combine` gets all ranks' parts, this rank's own included.
 struct Collective {
   int32_t kind;
+  Operation::Output output;
   const void* from;
   int64_t part_bytes;
   bool parts_differ;  // part p begins at p * part_bytes, otherwise all are the first
@@ -226,6 +238,7 @@ Operation all_to_all(const CommPtr& comm, Collective call) {
     return read_device(from + (call.parts_differ ? p * call.part_bytes : 0), call.part_bytes);
   };
   Operation operation;
+  operation.outputs = {call.output};
   operation.begin = [=] {
     std::vector<Message> sends, receives;
     for (int peer = 0; peer < size; ++peer) {
@@ -258,6 +271,7 @@ Operation broadcast(const CommPtr& comm, const void* from, void* to, int64_t byt
     }
     return Exchange(std::move(sends), std::move(receives));
   };
+  operation.outputs = {{to, bytes}};
   operation.finish = [=](Exchange& exchange) {
     write_device(to, rank == root ? read_device(from, bytes) : exchange.received()[0].data);
   };
@@ -341,7 +355,9 @@ ncclResult_t ncclAllGather(const void* from, void* to, size_t count, ncclDataTyp
       char* at = static_cast<char*>(to);
       for (const std::vector<char>& one : parts) write_device(std::exchange(at, at + bytes), one);
     };
-    return issue(runtime, comm, stream, all_to_all(comm, {kAllGather, from, bytes, false, gather}));
+    return issue(
+        runtime, comm, stream,
+        all_to_all(comm, {kAllGather, {to, bytes * comm->size}, from, bytes, false, gather}));
   });
 }
 
@@ -352,8 +368,9 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
     check_sum(type, op);
     const int64_t bytes = static_cast<int64_t>(count) * width(type);
     check_buffers(from, bytes, to, bytes);
-    return issue(runtime, comm, stream,
-                 all_to_all(comm, {kAllReduce, from, bytes, false, sum_into(to, type)}));
+    return issue(
+        runtime, comm, stream,
+        all_to_all(comm, {kAllReduce, {to, bytes}, from, bytes, false, sum_into(to, type)}));
   });
 }
 
@@ -364,8 +381,9 @@ ncclResult_t ncclReduceScatter(const void* from, void* to, size_t count, ncclDat
     check_sum(type, op);
     const int64_t bytes = static_cast<int64_t>(count) * width(type);
     check_buffers(from, bytes * comm->size, to, bytes);
-    return issue(runtime, comm, stream,
-                 all_to_all(comm, {kReduceScatter, from, bytes, true, sum_into(to, type)}));
+    return issue(
+        runtime, comm, stream,
+        all_to_all(comm, {kReduceScatter, {to, bytes}, from, bytes, true, sum_into(to, type)}));
   });
 }
 
