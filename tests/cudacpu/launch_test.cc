@@ -83,7 +83,7 @@ TEST_F(HostRuntimeLaunch, RefusesWhatNoDeviceRuns) {
 }
 
 TEST_F(HostRuntimeLaunch, SharedMemoryBeyondTheDefaultNeedsOptIn) {
-  DeviceArray<int> out(1024);
+  DeviceArray<int> out(64);
   const size_t much = 100 << 10;
   ASSERT_EQ(reverse(out.data(), 64, 256), 0);
   EXPECT_EQ(out.host().front(), 63);

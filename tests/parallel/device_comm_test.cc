@@ -64,7 +64,8 @@ TEST(DeviceComm, TwoRanksOnOneDeviceAreRefusedByNccl) {
     message = error.what();
   }
   EXPECT_NE(message.find("ncclCommInitRankConfig failed on rank " + std::to_string(world->rank()) +
-                         " (host " + world->host() + ", CUDA device 0, funnel host runtime"),
+                         " (host " + world->host() + ", CUDA device " +
+                         std::to_string(world->rank() % cuda_devices()) + ", funnel host runtime"),
             std::string::npos)
       << message;
 }
