@@ -54,7 +54,7 @@ THIRD_PARTY = {
 PRIVATE = {"launch/config_": "launch/config", "data/h5_handle.h": "data/h5"}
 PLATFORM = re.compile(
     r"[a-z_0-9]+$|(assert|dlfcn|errno|fcntl|glob|immintrin|math|poll|pthread|sched|signal|stdint|stdio|stdlib"
-    r"|string|time|unistd|cpuid)\.h$|sys/\w+\.h$"
+    r"|string|time|unistd|cpuid|cxxabi)\.h$|sys/\w+\.h$"
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
