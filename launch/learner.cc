@@ -63,7 +63,9 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device)
   moment1_ = both.slice(0, {n});
   moment2_ = both.slice(n, {n});
   decay_runs_ = decay_runs(params_, config.optimizer.decay_exclusions);
-  gradient_tree_ = std::make_unique<ShardTree>(params_.grads(), shards_.count);
+  Context* const of_grads = params_.grads().device() == Device::cpu ? nullptr : &context_;
+  gradient_tree_ = std::make_unique<ShardTree>(params_.grads(), shards_.count, of_grads);
+  comm_.attach(context_);
 }
 
 PretrainMetrics Learner::run_shard(int64_t step, int64_t shard, const PretrainBatch& batch,

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
@@ -12,6 +13,7 @@
 #include "launch/device_choice.h"
 #include "launch/signals.h"
 #include "launch/trainer.h"
+#include "parallel/device_comm.h"
 #include "parallel/mpi_comm.h"
 #include "parallel/together.h"
 #include "parallel/world.h"
@@ -63,15 +65,17 @@ RunConfig configuration(Comm& comm, const Options& options) {
 }
 
 ExitCode run(const World& world, const Options& options) {
-  MpiComm comm(world);
-  const RunConfig config = configuration(comm, options);
+  auto host_comm = std::make_unique<MpiComm>(world);
+  const RunConfig config = configuration(*host_comm, options);
   if (options.print_config) {
     if (world.rank() == 0) std::fputs(resolved_text(config).c_str(), stdout);
     return ExitCode::kDone;
   }
   catch_stop_signals();
-  Trainer trainer(comm, config, options.paths,
-                  choose_device(comm, config.device, world.node_rank()));
+  const ChosenDevice chosen = choose_device(*host_comm, config.device, world.node_rank());
+  const std::unique_ptr<Comm> comm =
+      comm_for_device(std::move(host_comm), chosen.device, world.host());
+  Trainer trainer(*comm, config, options.paths, chosen);
   return trainer.run();
 }
 
