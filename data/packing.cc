@@ -38,6 +38,8 @@ void pack(const TokenizedDocuments& documents, const PackingConfig& config, int6
       return pack_sentences(text, config, take);
     case PackingMode::electra:
       return pack_electra(text, config, random, take);
+    case PackingMode::imported:
+      FUNNEL_CHECK(false, "packing: imported examples are not packed");
   }
 }
 

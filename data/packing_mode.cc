@@ -13,7 +13,8 @@ struct ModeName {
 
 constexpr ModeName kNames[] = {{PackingMode::segment_pairs, "segment_pairs"},
                                {PackingMode::sentences, "sentences"},
-                               {PackingMode::electra, "electra"}};
+                               {PackingMode::electra, "electra"},
+                               {PackingMode::imported, "imported"}};
 
 }  // namespace
 
@@ -28,9 +29,10 @@ PackingMode packing_mode_of(std::string_view name, const std::string& source) {
   for (const ModeName& entry : kNames) {
     if (entry.name == name) return entry.mode;
   }
-  throw_usage(source,
-              ": expected a packing mode, 'segment_pairs', 'sentences' or 'electra', found '", name,
-              "'");
+  throw_usage(
+      source,
+      ": expected a packing mode, 'segment_pairs', 'sentences', 'electra' or 'imported', found '",
+      name, "'");
 }
 
 ExampleLayout layout_of(std::span<const int32_t> ids, int64_t segment_a, int32_t pad) {

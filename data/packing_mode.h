@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The three ways to cut text into examples, and how an example reads:
+// The ways in which text was cut into examples, and how an example reads:
 //     [CLS] A [SEP] B [SEP] [PAD] …      or      [CLS] A [SEP] [PAD] …
 #pragma once
 
@@ -14,9 +14,10 @@ enum class PackingMode {
   segment_pairs,  // A and B, always full
   sentences,      // A alone, whole sentences; <sep> also where it goes on in another document
   electra,        // A and B, or A alone, of one document, padded
+  imported,       // A and B, or A alone, padded, as another program cut them
 };
 
-// The mode's name in a data index: "segment_pairs", "sentences" or "electra".
+// The mode's name in a data index: that of the enumerator.
 std::string_view name_of(PackingMode mode);
 
 // The mode of this name. Throws an input error that begins with `source`.

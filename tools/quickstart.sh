@@ -26,21 +26,22 @@ say "3/5 text: the debian-prose collection"
 tools/corpus/fetch_debian_prose.sh "$text"
 cut -f 2,4,5 "$text/MANIFEST.tsv"
 
+launch=(mpirun -np 2)
+# Open MPI wants to be told about root, as in a container, and about one-core machines.
+if [ "$(id -u)" -eq 0 ]; then launch+=(--allow-run-as-root); fi
+if [ "$(env -u OMP_NUM_THREADS nproc)" -lt 2 ]; then launch+=(--oversubscribe); fi
+
 say "4/5 vocabulary and shards"
 if [ ! -e "$vocabulary" ]; then
   "$bin/funnel-shard" vocab --size 8192 --output "$vocabulary" "$text"
 fi
 if [ ! -e "$data/index.textproto" ]; then
-  "$bin/funnel-shard" build --vocab "$vocabulary" --seq-len 128 --held-out 0.01 \
+  "${launch[@]}" "$bin/funnel-shard" build --vocab "$vocabulary" --seq-len 128 --held-out 0.01 \
     --source debian-prose --output "$data" "$text"
 fi
 "$bin/funnel-shard" info "$data"
 
 say "5/5 pretraining on two ranks"
-launch=(mpirun -np 2)
-# Open MPI wants to be told about root, as in a container, and about one-core machines.
-if [ "$(id -u)" -eq 0 ]; then launch+=(--allow-run-as-root); fi
-if [ "$(env -u OMP_NUM_THREADS nproc)" -lt 2 ]; then launch+=(--oversubscribe); fi
 "${launch[@]}" "$bin/funnel-pretrain" \
   --config configs/quickstart.textproto --data "$data" --run "$run"
 

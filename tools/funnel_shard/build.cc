@@ -14,6 +14,7 @@
 #include "tools/funnel_shard/build_plan.h"
 #include "tools/funnel_shard/commands.h"
 #include "tools/funnel_shard/duplicates.h"
+#include "tools/funnel_shard/import_job.h"
 #include "tools/funnel_shard/job_builder.h"
 #include "tools/funnel_shard/report.h"
 #include "tools/funnel_shard/throughput.h"
@@ -34,6 +35,25 @@ void check(const BuildOptions& options) {
       options.shard_rows >= 1 && options.shard_rows <= 2'000'000'000 / options.seq_len,
       "--shard-rows: expected 1 to ", 2'000'000'000 / options.seq_len, " at this length, found ",
       options.shard_rows);
+}
+
+bool is_ready(const TextFile& file) {
+  return file.format == TextFormat::hdf5;
+}
+
+// Ready examples are taken as they are.
+void check_ready_examples(const BuildOptions& options, const std::vector<TextFile>& files) {
+  const auto ready = std::find_if(files.begin(), files.end(), is_ready);
+  if (ready == files.end()) return;
+  const std::string name = ready->path.string();
+  const auto text = std::find_if_not(files.begin(), files.end(), is_ready);
+  FUNNEL_CHECK_INPUT(text == files.end(), name,
+                     ": ready examples in HDF5, which cannot be mixed "
+                     "with the text of ",
+                     name_of_input(text->path), "; build two data sets");
+  FUNNEL_CHECK_INPUT(options.held_out == 0 && options.passes == 1 && !options.deduplicate, name,
+                     ": --held-out, --passes and --deduplicate are for text; these are ready "
+                     "examples in HDF5");
 }
 
 // Says what is strange about the inputs, and throws when they cannot hold any text.
@@ -67,6 +87,7 @@ std::string shared_plan(const BuildOptions& options, const Vocabulary& vocabular
     if (comm.rank() != 0) return;
     const std::vector<TextFile> files = options.text.files();
     check_inputs(files);
+    check_ready_examples(options, files);
     plan = plan_text(options, vocabulary.digest(), files);
     folder.begin(plan, options.held_out > 0, options.start_over);
   });
@@ -91,21 +112,22 @@ std::vector<int32_t> shared_finished_units(const WorkFolder& folder, int64_t job
 
 BuildSetup make_setup(const BuildOptions& options, const Vocabulary& vocabulary,
                       const std::vector<TextFile>& files, const WorkFolder& folder) {
-  BuildSetup setup{.options = options,
-                   .vocabulary = vocabulary,
-                   .training = {.seq_len = options.seq_len,
-                                .vocab = vocabulary.size(),
-                                .vocab_sha256 = vocabulary.digest(),
-                                .special = vocabulary.special(),
-                                .tokenizer = options.tokenizer.config(),
-                                .packing = options.packing,
-                                .seed = options.seed,
-                                .passes = options.passes,
-                                .chunk_rows = options.chunk_rows,
-                                .source = source_of(options, files),
-                                .shards = {}},
-                   .held_out = {},
-                   .folder = folder};
+  BuildSetup setup{
+      .options = options,
+      .vocabulary = vocabulary,
+      .training = {.seq_len = options.seq_len,
+                   .vocab = vocabulary.size(),
+                   .vocab_sha256 = vocabulary.digest(),
+                   .special = vocabulary.special(),
+                   .tokenizer = options.tokenizer.config(),
+                   .packing = is_ready(files.front()) ? PackingMode::imported : options.packing,
+                   .seed = options.seed,
+                   .passes = options.passes,
+                   .chunk_rows = options.chunk_rows,
+                   .source = source_of(options, files),
+                   .shards = {}},
+      .held_out = {},
+      .folder = folder};
   setup.held_out = setup.training;
   setup.held_out.passes = 1;
   return setup;
@@ -126,7 +148,9 @@ WorkDone build_jobs(const BuildSetup& setup, const std::vector<Job>& jobs,
   JobBuilder builder(setup, tokenizer, progress);
   for (size_t job = 0; job < jobs.size(); ++job) {
     if (done[job] || rank_of[job] != world.rank()) continue;
-    builder.build(jobs[job], static_cast<int64_t>(job), finished[job]);
+    const auto number = static_cast<int64_t>(job);
+    jobs[job].ready_examples() ? import_job(setup, jobs[job], number, finished[job], progress)
+                               : builder.build(jobs[job], number, finished[job]);
   }
   return progress.finish();
 }

@@ -36,10 +36,9 @@ std::vector<T> read_values(const fs::path& file) {
   return values;
 }
 
-// The documents' digests of one job. Ready examples are not text and are left alone.
+// The documents' digests of one job.
 std::vector<Digest128> digests_of(const BuildOptions& options, const Job& job, Progress& progress) {
   std::vector<Digest128> digests;
-  if (job.ready_examples()) return digests;
   DocumentReader reader(job.pieces, options.text.options);
   TextDocument document;
   int64_t taken = 0, bytes = 0;

@@ -5,7 +5,6 @@
 
 #include "core/base/error.h"
 #include "data/digest.h"
-#include "data/shard.h"
 #include "tools/funnel_shard/duplicates.h"
 
 namespace funnel::shard_tool {
@@ -29,32 +28,7 @@ Examples pack_all(const TokenizedDocuments& documents, const DataIndex& index, i
   return examples;
 }
 
-std::optional<ShardEntry> write_rows(const std::filesystem::path& folder, const std::string& name,
-                                     const DataIndex& index, const Examples& examples,
-                                     int64_t first, int64_t rows) {
-  if (rows == 0) return std::nullopt;
-  return write_shard(
-      folder, name, index,
-      ConstTensor(examples.ids.data() + first * index.seq_len, {rows, index.seq_len}, DType::i32),
-      ConstTensor(examples.segment_a_length.data() + first, {rows}, DType::i32));
-}
-
-// Whole chunks become the unit's shard, what is left its rest.
-void write_examples(const std::filesystem::path& folder, const std::filesystem::path& rest_folder,
-                    const std::string& rest_kind, const std::string& unit, const DataIndex& index,
-                    const Examples& examples, UnitShare& share) {
-  const int64_t whole = examples.rows() / index.chunk_rows * index.chunk_rows;
-  share.shard = write_rows(folder, concat("shard-", unit, ".h5"), index, examples, 0, whole);
-  share.rest = write_rows(rest_folder, concat("rest-", rest_kind, "-", unit, ".h5"), index,
-                          examples, whole, examples.rows() - whole);
-}
-
 }  // namespace
-
-void Examples::add(std::span<const int32_t> row, int64_t a) {
-  ids.insert(ids.end(), row.begin(), row.end());
-  segment_a_length.push_back(static_cast<int32_t>(a));
-}
 
 struct JobBuilder::Unit {
   UnitRecord record;
@@ -147,17 +121,13 @@ void JobBuilder::tokenise(const DocumentReader& reader, TextDocument& document, 
 void JobBuilder::write(Unit& unit) {
   UnitRecord& record = unit.record;
   const int64_t group = packing_group(record.job, record.part);
-  const std::string name = unit_name(record.job, record.part);
-  const WorkFolder& folder = setup_.folder;
   record.training.documents = unit.training.documents();
   record.training.tokens = unit.training.tokens();
-  write_examples(folder.output(), folder.path(), "training", name, setup_.training,
-                 pack_all(unit.training, setup_.training, group), record.training);
+  write_training(setup_, pack_all(unit.training, setup_.training, group), record);
   record.held_out.documents = unit.held_out.documents();
   record.held_out.tokens = unit.held_out.tokens();
-  write_examples(folder.held_out(), folder.path(), "held-out", name, setup_.held_out,
-                 pack_all(unit.held_out, setup_.held_out, group), record.held_out);
-  folder.write(record);
+  write_held_out(setup_, pack_all(unit.held_out, setup_.held_out, group), record);
+  setup_.folder.write(record);
 }
 
 void JobBuilder::count(const DocumentReader& reader, int64_t tokens) {

@@ -5,36 +5,16 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "data/packing.h"
 #include "data/text_documents.h"
 #include "data/tokenizer.h"
-#include "tools/funnel_shard/build_options.h"
 #include "tools/funnel_shard/build_plan.h"
 #include "tools/funnel_shard/progress.h"
-#include "tools/funnel_shard/work_folder.h"
+#include "tools/funnel_shard/unit_examples.h"
 
 namespace funnel::shard_tool {
-
-// What all jobs of a build share.
-struct BuildSetup {
-  const BuildOptions& options;
-  const Vocabulary& vocabulary;
-  DataIndex training;  // without shards
-  DataIndex held_out;
-  WorkFolder folder;
-};
-
-// Examples of a unit, in memory.
-struct Examples {
-  std::vector<int32_t> ids;  // [rows, seq_len]
-  std::vector<int32_t> segment_a_length;
-
-  int64_t rows() const { return static_cast<int64_t>(segment_a_length.size()); }
-  void add(std::span<const int32_t> row, int64_t a);
-};
 
 class JobBuilder {
  public:

@@ -11,7 +11,7 @@ void add_text_options(CLI::App& command, TextInputs& text) {
                   "Files, folders, patterns in quotes ('part-*.txt'), or - for standard input. "
                   "Plain text: a sentence or paragraph a line, an empty line between documents; "
                   "*.json, *.jsonl, *.ndjson: an object a line; each also compressed by gzip or "
-                  "zstd")
+                  "zstd. `build` also takes HDF5 files of NVIDIA's and MLPerf's BERT examples")
       ->required();
   command.add_flag("--json", text.json, "All text is JSON lines, whatever the files are called");
   command
