@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes a WordPiece vocabulary of counted words by byte-pair merges, as huggingface/tokenizers'
-// WordPieceTrainer does: start from single characters (with "##" where they continue a word), then
-// join the most frequent pair of neighbours until the size is reached. The result depends on the
-// word counts alone: ties go to the pair of smaller ids.
+// Makes a WordPiece vocabulary of counted words by byte-pair merges, with the result of
+// huggingface/tokenizers' WordPieceTrainer: start from single characters (with "##" where they
+// continue a word), then join the most frequent pair of neighbours until the size is reached. Ties
+// go to the pair of smaller ids. There the ids of characters that continue words, and so the ties,
+// depend on a hash table; here characters go by code point, so that the result depends on the
+// counts alone.
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "data/tokenizer_words.h"
+#include "data/word_counter.h"
 
 namespace funnel {
 
@@ -19,29 +19,12 @@ struct VocabularyTrainerConfig {
   int64_t size = 8192;            // pieces, special ones included
   int64_t min_frequency = 2;      // a pair seen less often is not joined
   int64_t max_characters = 1000;  // only the most frequent characters get pieces
-  int64_t max_word_chars = 100;   // longer words are not counted
-  bool lower_case = true;
 };
 
-class VocabularyTrainer {
- public:
-  explicit VocabularyTrainer(VocabularyTrainerConfig config);
-
-  // Counts the words of a text. Throws an input error naming the place when it is not UTF-8.
-  void add(std::string_view text, const TextPlace& place);
-
-  int64_t distinct_words() const { return static_cast<int64_t>(counts_.size()); }
-
-  // The pieces in the order of their ids: the special ones, single characters by code point, then
-  // merges; fewer than `size` when the text gives no more. Throws an input error when `size` does
-  // not even hold the characters.
-  std::vector<std::string> train() const;
-
- private:
-  VocabularyTrainerConfig config_;
-  WordSplitter splitter_;
-  Words words_;
-  std::unordered_map<std::string, int64_t> counts_;
-};
+// The pieces in the order of their ids: the special ones, single characters by code point, those
+// that continue words by code point, then merges; fewer than `size` when the words give no more.
+// Throws an input error when `size` does not even hold the characters.
+std::vector<std::string> train_vocabulary(const CountedWords& words,
+                                          const VocabularyTrainerConfig& config);
 
 }  // namespace funnel

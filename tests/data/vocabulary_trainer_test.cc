@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "data/count_words.h"
 #include "data/vocabulary.h"
 #include "tests/data/expect_error.h"
 
@@ -13,10 +14,12 @@ namespace funnel {
 namespace {
 
 std::vector<std::string> train(const std::vector<std::string>& lines,
-                               VocabularyTrainerConfig config) {
-  VocabularyTrainer trainer(config);
-  for (const std::string& line : lines) trainer.add(line, {"text", 1});
-  std::vector<std::string> pieces = trainer.train();
+                               VocabularyTrainerConfig config, int64_t max_word_chars = 100) {
+  std::string text;
+  for (const std::string& line : lines) text += line + '\n';
+  DocumentReader reader(TextFile{.path = "text"}, text);
+  const CountedWords words = count_words(reader, {.rules = {}, .max_word_chars = max_word_chars});
+  std::vector<std::string> pieces = train_vocabulary(words, config);
   // The special pieces come first, always.
   EXPECT_TRUE(std::equal(special_pieces().begin(), special_pieces().end(), pieces.begin()));
   pieces.erase(pieces.begin(), pieces.begin() + 5);
@@ -63,8 +66,13 @@ TEST(VocabularyTrainer, RepeatedCharacters) {
 TEST(VocabularyTrainer, RareCharactersAndLongWordsAreLeftOut) {
   EXPECT_EQ(train({"ab ab ab ax ay"}, {.size = 100, .min_frequency = 9, .max_characters = 2}),
             (List{"a", "b", "##b"}));
-  EXPECT_EQ(train({"ab ab abcdef"}, {.size = 100, .min_frequency = 2, .max_word_chars = 3}),
-            (List{"a", "b", "c", "d", "e", "f", "##b", "ab"}));
+  // A character that is dropped in front still makes the next one continue.
+  EXPECT_EQ(train({"aa aa aa xb xb"}, {.size = 100, .min_frequency = 9, .max_characters = 1}),
+            (List{"a", "##a"}));
+  EXPECT_EQ(train({"bbb bbb xb"}, {.size = 100, .min_frequency = 9, .max_characters = 1}),
+            (List{"b", "##b"}));
+  EXPECT_EQ(train({"ab ab abcdef"}, {.size = 100, .min_frequency = 2}, 3),
+            (List{"a", "b", "##b", "ab"}));
 }
 
 TEST(VocabularyTrainer, SizeMustHoldTheCharacters) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <memory>
+#include <thread>
 
 #include "core/base/error.h"
+#include "data/count_words.h"
 #include "data/durable_file.h"
 #include "data/text_documents.h"
 #include "data/vocabulary.h"
@@ -11,6 +14,7 @@
 #include "tools/funnel_shard/commands.h"
 #include "tools/funnel_shard/text_options.h"
 #include "tools/funnel_shard/throughput.h"
+#include "tools/funnel_shard/tokenizer_options.h"
 
 namespace funnel::shard_tool {
 namespace {
@@ -18,26 +22,38 @@ namespace {
 struct VocabOptions {
   TextInputs text;
   std::filesystem::path output;
+  TokenizerOptions tokenizer;
+  WordCountConfig count;
   VocabularyTrainerConfig trainer;
 };
 
+CountedWords count(const VocabOptions& options, DocumentReader& reader) {
+  const TokenizerConfig rules = options.tokenizer.config();
+  WordCountConfig config = options.count;
+  config.rules = {.lower_case = rules.lower_case, .strip_accents = rules.strip_accents};
+  config.max_word_chars = rules.max_word_chars;
+  config.folder = options.output.has_parent_path() ? options.output.parent_path() : ".";
+  return count_words(reader, config);
+}
+
 void run(const VocabOptions& options) {
-  Throughput throughput;
-  VocabularyTrainer trainer(options.trainer);
+  const Throughput throughput;
   DocumentReader reader(options.text.files(), options.text.options);
-  TextDocument document;
-  int64_t documents = 0;
-  for (; reader.next(document); ++documents) {
-    for (int64_t i = 0; i < document.lines(); ++i) trainer.add(document.line(i), document.place(i));
+  const CountedWords words = count(options, reader);
+  FUNNEL_CHECK_INPUT(words.size() > 0, "the text has no words");
+  std::cout << "counted " << throughput.line(reader.bytes()) << '\n'
+            << words.size() + words.dropped_words << " distinct words";
+  if (words.dropped_words > 0) {
+    std::cout << ", of which the " << words.dropped_words << " rarest are dropped ("
+              << words.dropped_uses << " uses)";
   }
-  FUNNEL_CHECK_INPUT(trainer.distinct_words() > 0, "the text has no words");
-  const std::vector<std::string> pieces = trainer.train();
+  std::cout << '\n';
+  const std::vector<std::string> pieces = train_vocabulary(words, options.trainer);
   std::string text;
   for (const std::string& piece : pieces) text += piece + '\n';
   const Vocabulary vocabulary = Vocabulary::parse(text, options.output.string());
   write_durably(options.output, text);
-  std::cout << throughput.line(reader.bytes()) << '\n'
-            << documents << " documents, " << trainer.distinct_words() << " distinct words\n"
+  std::cout << "in all " << throughput.line(reader.bytes()) << '\n'
             << options.output.string() << ": " << pieces.size() << " pieces, SHA-256 "
             << vocabulary.digest() << '\n';
   if (static_cast<int64_t>(pieces.size()) < options.trainer.size) {
@@ -65,8 +81,18 @@ void add_vocab(CLI::App& app) {
       ->add_option("--max-characters", trainer.max_characters,
                    "Single characters that get a piece, the most frequent ones")
       ->capture_default_str();
-  command->add_flag("--lower-case,!--cased", trainer.lower_case,
-                    "Lower-case and drop accents (default), or keep the text as it is");
+  WordCountConfig& count = options->count;
+  count.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  add_tokenizer_options(*command, options->tokenizer);
+  command->add_option("--min-count", count.min_count, "Drop words that are rarer")
+      ->capture_default_str();
+  command
+      ->add_option("--max-words", count.max_words,
+                   "Distinct words held in memory, about 100 bytes each; counts beyond go to "
+                   "nameless files beside the vocabulary, and only so many words, the most "
+                   "frequent, are trained on")
+      ->capture_default_str();
+  command->add_option("--threads", count.threads, "Threads that count (default: all cores)");
   command->callback([options] { run(*options); });
 }
 
