@@ -91,22 +91,32 @@ class LineEncoder {
       ids_.clear();
       tokenizer_.encode(lines.substr(0, end), {"standard input", ++line_}, ids_);
       lines.remove_prefix(std::min(end + 1, lines.size()));
-      for (size_t i = 0; i < ids_.size(); ++i) {
-        if (i > 0) out += ' ';
-        append(ids_[i], out);
-      }
-      out += '\n';
+      pieces_ ? append_pieces(out) : append_ids(out);
     }
   }
 
  private:
-  void append(int32_t id, std::string& out) const {
-    if (pieces_) {
-      out += vocabulary_.piece(id);
-      return;
+  void append_pieces(std::string& out) const {
+    for (size_t i = 0; i < ids_.size(); ++i) {
+      if (i > 0) out += ' ';
+      out += vocabulary_.piece(ids_[i]);
     }
-    std::array<char, 12> digits;
-    out.append(digits.data(), std::to_chars(digits.data(), digits.data() + 12, id).ptr);
+    out += '\n';
+  }
+
+  void append_ids(std::string& out) const {
+    constexpr size_t kDigits = 10;  // of the largest id
+    const size_t before = out.size();
+    out.resize(before + ids_.size() * (kDigits + 1) + 1);
+    char* at = out.data() + before;
+    for (const int32_t id : ids_) {
+      at = std::to_chars(at, at + kDigits, id).ptr;
+      *at++ = ' ';
+    }
+    // The end of the line takes the place of the last space.
+    if (!ids_.empty()) --at;
+    *at++ = '\n';
+    out.resize(static_cast<size_t>(at - out.data()));
   }
 
   Vocabulary vocabulary_;
