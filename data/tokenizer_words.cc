@@ -201,6 +201,16 @@ class WordWriter {
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    int32_t code_point = 0;
+    const size_t length = decode_utf8(text, code_point);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 void WordSplitter::split(std::string_view text, const TextPlace& place, Words& words) const {
   FUNNEL_CHECK_INPUT(text.size() <= kLongestText, place.file, ":", place.line,
                      ": expected at most ", kLongestText, " bytes, found ", text.size());

@@ -43,6 +43,8 @@ class Words {
   size_t size_ = 0;
 };
 
+bool is_utf8(std::string_view text);
+
 // Code points of UTF-8 text.
 inline int64_t utf8_characters(std::string_view text) {
   return std::count_if(text.begin(), text.end(),

@@ -4,6 +4,7 @@
 #include "core/base/error.h"
 #include "data/digest.h"
 #include "data/durable_file.h"
+#include "data/tokenizer_words.h"
 
 namespace funnel {
 namespace {
@@ -47,6 +48,7 @@ Vocabulary Vocabulary::parse(std::string_view text, const std::string& source) {
     const auto id = static_cast<int32_t>(vocabulary.pieces_.size());
     FUNNEL_CHECK_INPUT(!piece.empty(), source, ":", id + 1,
                        ": expected a piece, found an empty line");
+    FUNNEL_CHECK_INPUT(is_utf8(piece), source, ":", id + 1, ": expected UTF-8, found other bytes");
     const auto [at, is_new] = vocabulary.ids_.emplace(piece, id);
     FUNNEL_CHECK_INPUT(is_new, source, ":", id + 1, ": piece '", piece, "' is already in line ",
                        at->second + 1);

@@ -24,8 +24,8 @@ struct SpecialIds {
 
 class Vocabulary {
  public:
-  // Throws an input error naming the file and line: unreadable, empty or repeated piece, no such
-  // special piece.
+  // Throws an input error naming the file and line: unreadable; a piece empty, repeated or not
+  // UTF-8; no such special piece.
   static Vocabulary read(const std::filesystem::path& path);
 
   // The content of such a file; `source` stands for its path in errors.

@@ -41,6 +41,8 @@ TEST(Vocabulary, ReadsAFileWithItsDigest) {
 TEST(Vocabulary, Errors) {
   testing::expect_error(ExitCode::kUsage, {"v:3", "'a'", "line 1"},
                         [] { Vocabulary::parse("a\nb\na\n", "v"); });
+  testing::expect_error(ExitCode::kUsage, {"v:2", "UTF-8"},
+                        [] { Vocabulary::parse("a\nb\xC3\nc\n", "v"); });
   testing::expect_error(ExitCode::kUsage, {"v:2", "empty line"},
                         [] { Vocabulary::parse("a\n\nb\n", "v"); });
   testing::expect_error(ExitCode::kUsage, {"v", "<sep>", "[SEP]", "neither"},

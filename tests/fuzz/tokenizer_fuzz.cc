@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any bytes as a vocabulary and as text. Up to the first 0xFF, which is in no UTF-8, they are a
+// vocabulary without its special pieces; the rest is text. Oracles: bad input throws Error and
+// nothing else; the longest match written naively; text further down, so that it lies otherwise in
+// blocks, has the same words; what is remembered changes nothing.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "core/base/error.h"
+#include "data/tokenizer.h"
+
+namespace funnel {
+namespace {
+
+constexpr char kSpecialPieces[] = "<pad>\n<unk>\n<cls>\n<sep>\n<mask>\n";
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+std::vector<int32_t> naive_match(const Vocabulary& vocabulary, const std::string& word) {
+  std::vector<int32_t> ids;
+  for (size_t begin = 0; begin < word.size();) {
+    int32_t id = -1;
+    size_t length = word.size() - begin;
+    for (; length > 0; --length) {
+      id = vocabulary.find((begin == 0 ? "" : "##") + word.substr(begin, length));
+      if (id >= 0) break;
+    }
+    if (id < 0) return {};
+    ids.push_back(id);
+    begin += length;
+  }
+  return ids;
+}
+
+void check_matches(const Words& words, const Vocabulary& vocabulary) {
+  const PieceMatcher matcher(vocabulary, 100);
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string word(words[i]);
+    require(!word.empty() && is_utf8(word));
+    if (utf8_characters(word) > 100) continue;
+    std::vector<int32_t> ids(word.size());
+    ids.resize(static_cast<size_t>(matcher.match(word, ids.data())));
+    require(ids == naive_match(vocabulary, word));
+  }
+}
+
+// The same words wherever the text begins in a block.
+void check_shifted(const WordSplitter& splitter, std::string_view text, const Words& words) {
+  Words shifted;
+  splitter.split(std::string(1 + text.size() % 63, ' ').append(text), {"text", 1}, shifted);
+  require(words.size() == shifted.size());
+  for (size_t i = 0; i < words.size(); ++i) require(words[i] == shifted[i]);
+}
+
+void check(std::string_view pieces, std::string_view text) {
+  static const WordSplitter splitters[] = {WordSplitter({true, true}), WordSplitter({true, false}),
+                                           WordSplitter({false, true}),
+                                           WordSplitter({false, false})};
+  static const Vocabulary known = Vocabulary::parse(
+      concat(kSpecialPieces, "a\nb\nc\n##a\n##b\n##c\nab\n##bc\nabc\n,\n.\né\n##é\n"), "known");
+  static Tokenizer tokenizer(known, {});
+  const bool valid = is_utf8(text);
+  for (const WordSplitter& splitter : splitters) {
+    Words words;
+    try {
+      splitter.split(text, {"text", 1}, words);
+      require(valid);
+    } catch (const Error&) {
+      require(!valid);
+      return;
+    }
+    check_shifted(splitter, text, words);
+    check_matches(words, known);
+    try {
+      check_matches(words, Vocabulary::parse(kSpecialPieces + std::string(pieces), "pieces"));
+    } catch (const Error&) {
+    }
+  }
+  std::vector<int32_t> first, again;
+  tokenizer.encode(text, {"text", 1}, first);
+  tokenizer.encode(text, {"text", 1}, again);
+  require(first == again);
+}
+
+}  // namespace
+}  // namespace funnel
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  const size_t border = std::min(bytes.find('\xFF'), size);
+  funnel::check(bytes.substr(0, border), bytes.substr(std::min(border + 1, size)));
+  return 0;
+}
