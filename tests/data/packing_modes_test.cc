@@ -132,7 +132,7 @@ TEST(PackingElectra, SegmentsAreOfOneDocumentAndInOrder) {
     for (const std::vector<int32_t>& segment : {a, b}) {
       EXPECT_TRUE(std::is_sorted(segment.begin(), segment.end()));
       EXPECT_EQ(std::count(segment.begin(), segment.end(), kSpecial.sep), 0);
-      if (!segment.empty()) EXPECT_TRUE(text.sentence_begins.contains(segment[0]));
+      EXPECT_TRUE(segment.empty() || text.sentence_begins.contains(segment[0]));
       for (int32_t id : segment) EXPECT_EQ(text.document_of(id), text.document_of(a[0]));
     }
   }
