@@ -5,14 +5,14 @@
 #include <cmath>
 
 #include "core/backend/matmul.h"
+#include "core/ops/clip.h"
 #include "core/ops/elementwise.h"
 #include "core/optim/schedule.h"
 
 namespace funnel {
 namespace {
 
-constexpr int kNormValue = PretrainMetrics::kCount;  // where the norm rides behind the metrics
-constexpr int64_t kWordValues = PretrainMetrics::kCount + 1;
+constexpr int64_t kNorm = PretrainMetrics::kCount;  // where the norm rides behind the metrics
 constexpr int64_t kDigestEverySteps = 10;
 
 std::vector<DecayRun> decay_runs(const Params& params, DecayExclusions exclusions) {
@@ -24,12 +24,6 @@ std::vector<DecayRun> decay_runs(const Params& params, DecayExclusions exclusion
   // The last parameter's run also covers the gap behind it.
   runs.back().count = params.flat_elements() - runs.back().first;
   return join_runs(runs);
-}
-
-void put(std::span<double> values, const PretrainMetrics& metrics, double norm) {
-  const auto array = metrics.to_array();
-  std::copy(array.begin(), array.end(), values.begin());
-  values[kNormValue] = norm;
 }
 
 // Sums over shards become means (losses) and stay sums (counts).
@@ -53,7 +47,7 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device)
       saved_(device),
       params_(DType::f32),
       task_(params_, config.pretrain),
-      word_(kWordValues, shards_.count) {
+      word_(kShardNumbers, shards_.count) {
   params_.allocate(Device::cpu);
   params_.initialise(config.train.seed, config.pretrain.model.init_std);
   const int64_t n = params_.flat_elements();
@@ -63,93 +57,120 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device)
   moment1_ = both.slice(0, {n});
   moment2_ = both.slice(n, {n});
   decay_runs_ = decay_runs(params_, config.optimizer.decay_exclusions);
+  const Shape numbers{shards_.count * kShardNumbers + 2};
+  measured_memory_ = Buffer(Device::cpu, numbers.elements() * size_of(DType::f64));
+  read_memory_ = Buffer(Device::cpu, numbers.elements() * size_of(DType::f64));
+  measured_ = measured_memory_.tensor(numbers, DType::f64);
+  read_ = read_memory_.tensor(numbers, DType::f64);
+  norm_ = measured_.slice(numbers[0] - 2, {1});
+  factor_ = measured_.slice(numbers[0] - 1, {1});
+  context_.fill_zero(measured_);
   Context* const of_grads = params_.grads().device() == Device::cpu ? nullptr : &context_;
   gradient_tree_ = std::make_unique<ShardTree>(params_.grads(), shards_.count, of_grads);
   comm_.attach(context_);
 }
 
-PretrainMetrics Learner::run_shard(int64_t step, int64_t shard, const PretrainBatch& batch,
-                                   bool training) {
+Tensor Learner::numbers_of(int64_t shard) const {
+  return measured_.slice((shard - shards_.first) * kShardNumbers, {kShardNumbers});
+}
+
+void Learner::run_shard(int64_t step, int64_t shard, const PretrainBatch& given, bool training) {
   saved_.reset();
+  const PretrainBatch batch =
+      batch_on_device(context_, saved_, given, config_.pretrain.model.vocab);
   Step pass{.context = context_,
             .saved = saved_,
             .seed = config_.train.seed,
             .number = step,
             .first_sample = shard * config_.train.shard_batch(),
             .training = training};
-  const PretrainMetrics metrics = task_.forward(pass, batch);
+  task_.forward(pass, batch, numbers_of(shard).slice(0, {PretrainMetrics::kCount}));
   if (training) {
     context_.fill_zero(params_.grads());
     task_.backward(pass, batch);
   }
-  return metrics;
 }
 
-ClippedNorm Learner::clip_shard() {
-  const double norm = global_norm(context_, params_.grads());
-  if (config_.optimizer.clip_scope == ClipScope::global) return {norm, 1.0};
-  const ClippedNorm clipped = clip_norm(norm, config_.optimizer.clip_norm);
-  if (clipped.factor != 1.0) scale(context_, params_.grads(), clipped.factor, params_.grads());
-  return clipped;
+// A shard whose loss or gradient is not finite spoils its whole gradient, and thereby the combined
+// one: so every rank skips the step without being told.
+void Learner::clip_shard(int64_t shard) {
+  const OptimizerConfig& optimizer = config_.optimizer;
+  const Tensor numbers = numbers_of(shard), norm = numbers.slice(kNorm, {1});
+  gradient_norm(context_, params_.grads(), 1.0, norm);
+  clip_factor(context_,
+              {.norm = norm,
+               .loss = place_of(Metric::loss, numbers),
+               .limit = optimizer.clip_scope == ClipScope::per_shard ? optimizer.clip_norm : 0.0,
+               .factor = factor_});
+  scale(context_, params_.grads(), factor_, params_.grads());
+}
+
+// The only place where the host waits for the device: when the step's work is all under way.
+void Learner::fold_numbers() {
+  context_.download(measured_, read_);
+  const double* numbers = read_.as<double>();
+  for (int64_t shard = 0; shard < shards_.count; ++shard) {
+    std::copy_n(numbers + shard * kShardNumbers, kShardNumbers, word_.values().begin());
+    word_.fold_shard();
+  }
 }
 
 StepReport Learner::train_step(int64_t step, const NextShard& next, bool want_stop) {
-  bool non_finite = false;
   for (int64_t shard = shards_.first; shard < shards_.first + shards_.count; ++shard) {
-    const PretrainMetrics metrics = run_shard(step, shard, next(), /*training=*/true);
-    const ClippedNorm norm = clip_shard();
-    non_finite |= !norm.finite() || !std::isfinite(metrics.loss);
+    run_shard(step, shard, next(), /*training=*/true);
+    clip_shard(shard);
     gradient_tree_->fold();
-    put(word_.values(), metrics, norm.norm);
-    word_.fold_shard();
   }
   comm_.all_reduce_sum(params_.grads());
   const bool digest = step % kDigestEverySteps == 0;
-  const StepWord::Agreed agreed =
-      word_.reduce(comm_, {.stop = want_stop,
-                           .non_finite = non_finite,
-                           .replica_digest = digest ? replica_digest(params_.values()) : 0});
+  const uint64_t replica = digest ? replica_digest(params_.values()) : 0;
+  update(step);
+  fold_numbers();
+  const double norm = read_.as<double>()[shards_.count * kShardNumbers];
+  const StepWord::Agreed agreed = word_.reduce(
+      comm_, {.stop = want_stop, .non_finite = !std::isfinite(norm), .replica_digest = replica});
 
   const auto shards = static_cast<double>(config_.train.logical_shards);
-  StepReport report{.metrics = from_sums(word_.values(), shards),
-                    .gradient_norm = word_.values()[kNormValue] / shards,
-                    .learning_rate = learning_rate(config_.optimizer, config_.train.steps, step),
-                    .skipped = agreed.non_finite,
-                    .stop = agreed.stop,
-                    .replicas_agree = agreed.replicas_agree};
-  const bool is_mean = config_.optimizer.gradient_reduction == GradientReduction::mean;
-  double factor = is_mean ? 1.0 / shards : 1.0;
-  if (config_.optimizer.clip_scope == ClipScope::global && !report.skipped) {
-    report.gradient_norm = factor * global_norm(context_, params_.grads());
-    const ClippedNorm clipped = clip_norm(report.gradient_norm, config_.optimizer.clip_norm);
-    report.skipped = !clipped.finite();
-    factor *= clipped.factor;
-  }
-  if (!report.skipped) update(step, factor);
-  return report;
+  const bool is_global = config_.optimizer.clip_scope == ClipScope::global;
+  return {.metrics = from_sums(word_.values(), shards),
+          .gradient_norm = is_global ? norm : word_.values()[kNorm] / shards,
+          .learning_rate = learning_rate(config_.optimizer, config_.train.steps, step),
+          .skipped = agreed.non_finite,
+          .stop = agreed.stop,
+          .replicas_agree = agreed.replicas_agree};
 }
 
-void Learner::update(int64_t step, double gradient_factor) {
-  adamw_step(context_, config_.optimizer,
+void Learner::update(int64_t step) {
+  const OptimizerConfig& optimizer = config_.optimizer;
+  const bool is_mean = optimizer.gradient_reduction == GradientReduction::mean;
+  const double mean = is_mean ? 1.0 / static_cast<double>(config_.train.logical_shards) : 1.0;
+  gradient_norm(context_, params_.grads(), mean, norm_);
+  clip_factor(context_,
+              {.norm = norm_,
+               .loss = {},
+               .limit = optimizer.clip_scope == ClipScope::global ? optimizer.clip_norm : 0.0,
+               .factor = factor_});
+  adamw_step(context_, optimizer,
              {.values = params_.values(),
               .moment1 = moment1_,
               .moment2 = moment2_,
               .grads = params_.grads(),
               .runs = decay_runs_,
               .step = step,
-              .learning_rate = learning_rate(config_.optimizer, config_.train.steps, step),
-              .gradient_factor = gradient_factor});
+              .learning_rate = learning_rate(optimizer, config_.train.steps, step),
+              .gradient_factor = mean,
+              .factor = factor_});
 }
 
 PretrainMetrics Learner::evaluate(int64_t batches, const NextShard& next) {
-  std::vector<double> sums(kWordValues, 0.0);
+  std::vector<double> sums(kShardNumbers, 0.0);
   for (int64_t batch = 0; batch < batches; ++batch) {
     for (int64_t shard = shards_.first; shard < shards_.first + shards_.count; ++shard) {
-      put(word_.values(), run_shard(batch, shard, next(), /*training=*/false), 0);
-      word_.fold_shard();
+      run_shard(batch, shard, next(), /*training=*/false);
     }
+    fold_numbers();
     word_.reduce(comm_, {});
-    for (int64_t i = 0; i < kWordValues; ++i) sums[i] += word_.values()[i];
+    for (int64_t i = 0; i < kShardNumbers; ++i) sums[i] += word_.values()[i];
   }
   return from_sums(sums, static_cast<double>(batches * config_.train.logical_shards));
 }

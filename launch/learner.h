@@ -14,7 +14,6 @@
 #include "core/layers/step.h"
 #include "core/model/pretrain_task.h"
 #include "core/optim/adamw.h"
-#include "core/optim/clip.h"
 #include "launch/checkpoint_manifest.h"
 #include "launch/config.h"
 #include "parallel/comm.h"
@@ -71,9 +70,14 @@ class Learner {
   int64_t scratch_bytes() { return context_.scratch().high_water_bytes(); }
 
  private:
-  PretrainMetrics run_shard(int64_t step, int64_t shard, const PretrainBatch& batch, bool training);
-  ClippedNorm clip_shard();
-  void update(int64_t step, double gradient_factor);
+  void run_shard(int64_t step, int64_t shard, const PretrainBatch& batch, bool training);
+  void clip_shard(int64_t shard);
+  void update(int64_t step);
+  // Where a shard's numbers are measured: its metrics, then its gradient's norm; [kShardNumbers].
+  Tensor numbers_of(int64_t shard) const;
+  void fold_numbers();
+
+  static constexpr int64_t kShardNumbers = PretrainMetrics::kCount + 1;
 
   Comm& comm_;
   RunConfig config_;
@@ -87,7 +91,12 @@ class Learner {
   Buffer host_memory_;        // values and moments, once asked for; on the CPU never
   std::vector<DecayRun> decay_runs_;
   std::unique_ptr<ShardTree> gradient_tree_;
-  StepWord word_;  // metrics and gradient norm
+  // What is measured where the step computes, and its copy on the host once the step is done: the
+  // numbers of every shard, the norm of the combined gradient, the factor that it is clipped by.
+  Buffer measured_memory_, read_memory_;
+  Tensor measured_, read_;  // f64
+  Tensor norm_, factor_;    // [1] each, the last two of measured_
+  StepWord word_;           // metrics and gradient norm
 };
 
 }  // namespace funnel

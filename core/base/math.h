@@ -28,6 +28,10 @@ FUNNEL_HD inline double tanh(double x) {
   return ::tanh(x);
 }
 
+FUNNEL_HD inline bool is_finite(double x) {
+  return x - x == 0.0;
+}
+
 // e^x to 1 ulp. Below -86.64 the result is 0 (no subnormals), above 88.72 infinity, NaN stays NaN.
 // Cody-Waite reduction x = n ln 2 + r, then a degree-6 minimax polynomial for e^r.
 FUNNEL_HD inline float exp(float x) {

@@ -2,6 +2,7 @@
 #include "core/model/electra.h"
 
 #include "core/ops/cross_entropy.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "core/ops/sampling.h"
 
@@ -22,11 +23,11 @@ Electra::Electra(Params& params, const PretrainConfig& config)
       head_(params, "discriminator_head", config.model.width),
       generator_(params, "generator/", generator_config(config), embedding_) {}
 
-PretrainMetrics Electra::forward(Step& step, const PretrainBatch& batch, Saved& saved) {
-  generator_.forward(step, kGenerator, batch, saved.generator);
+void Electra::forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved) {
+  generator_.forward(step, kGenerator, batch, metrics, saved.generator);
   replace(step, batch, saved);
   discriminate(step, batch, saved);
-  return measure(step, batch, saved);
+  measure(step, batch, metrics, saved);
 }
 
 // The generator's words at the selected positions; no gradient flows through them.
@@ -63,34 +64,29 @@ void Electra::discriminate(Step& step, const PretrainBatch& batch, Saved& saved)
   head_.forward(step, saved.discriminator.output, saved.head);
 }
 
-PretrainMetrics Electra::measure(Step& step, const PretrainBatch& batch, const Saved& saved) const {
+void Electra::measure(Step& step, const PretrainBatch& batch, Tensor metrics,
+                      const Saved& saved) const {
   const int64_t n = batch.input_ids.elements();
   FUNNEL_CHECK(batch.tokens > 0, "electra: a batch without a single token has no loss");
   Scratch scratch(step.context.scratch());
   Tensor losses = scratch.tensor({n}, saved.head.logits.dtype());
   Tensor correct = scratch.tensor({n}, DType::u8);
-  Tensor totals = scratch.tensor({3}, DType::f64);
   const ConstTensor padded = batch.padded.reshaped({n}), labels = saved.labels.reshaped({n});
   binary_cross_entropy_forward(step.context, {.logits = saved.head.logits,
                                               .labels = labels,
                                               .hidden = padded,
                                               .loss = losses,
                                               .correct = correct});
-  sum_all(step.context, losses, 1.0 / static_cast<double>(batch.tokens), totals.slice(0, {1}));
-  sum_all(step.context, correct, 1.0, totals.slice(1, {1}));
+  const auto tokens = static_cast<double>(batch.tokens);
+  const Tensor loss = place_of(Metric::discriminator_loss, metrics);
+  sum_all(step.context, losses, 1.0 / tokens, loss);
+  sum_all(step.context, correct, 1.0, place_of(Metric::discriminator_correct, metrics));
   Tensor counted = scratch.tensor({n}, DType::u8);
   count_labels(step.context, labels, padded, config_.label_one_is_original ? 1 : 0, counted);
-  sum_all(step.context, counted, 1.0, totals.slice(2, {1}));
-
-  const double* total = totals.as<double>();
-  return {.loss = saved.generator.loss + config_.discriminator_weight * total[0],
-          .mlm_loss = saved.generator.loss,
-          .mlm_correct = saved.generator.correct,
-          .predictions = static_cast<double>(batch.predicted()),
-          .discriminator_loss = total[0],
-          .discriminator_correct = total[1],
-          .original_tokens = total[2],
-          .tokens = static_cast<double>(batch.tokens)};
+  sum_all(step.context, counted, 1.0, place_of(Metric::original_tokens, metrics));
+  fill(step.context, tokens, place_of(Metric::tokens, metrics));
+  add_scaled(step.context, place_of(Metric::mlm_loss, metrics), loss, config_.discriminator_weight,
+             place_of(Metric::loss, metrics));
 }
 
 void Electra::backward(Step& step, const PretrainBatch& batch, Saved& saved) const {

@@ -32,14 +32,15 @@ class Electra {
   Electra(const Electra&) = delete;  // its parts refer to one another
   Electra& operator=(const Electra&) = delete;
 
-  PretrainMetrics forward(Step& step, const PretrainBatch& batch, Saved& saved);
+  // metrics [PretrainMetrics::kCount] f64 is overwritten.
+  void forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved);
   // Accumulates all parameter gradients of the loss.
   void backward(Step& step, const PretrainBatch& batch, Saved& saved) const;
 
  private:
   void replace(Step& step, const PretrainBatch& batch, Saved& saved) const;
   void discriminate(Step& step, const PretrainBatch& batch, Saved& saved);
-  PretrainMetrics measure(Step& step, const PretrainBatch& batch, const Saved& saved) const;
+  void measure(Step& step, const PretrainBatch& batch, Tensor metrics, const Saved& saved) const;
 
   PretrainConfig config_;
   Embedding embedding_;

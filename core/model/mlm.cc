@@ -2,6 +2,7 @@
 #include "core/model/mlm.h"
 
 #include "core/ops/cross_entropy.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/reduce.h"
 
@@ -20,7 +21,8 @@ MlmNetwork::MlmNetwork(Params& params, const std::string& prefix, const FunnelCo
       head_(params, prefix + "mlm_head", config.width, embedding.table(),
             config.layer_norm_epsilon) {}
 
-void MlmNetwork::forward(Step& step, Site site, const PretrainBatch& batch, Saved& saved) {
+void MlmNetwork::forward(Step& step, Site site, const PretrainBatch& batch, Tensor metrics,
+                         Saved& saved) {
   const DType dtype = embedding_.table().value.dtype();
   const int64_t tokens = batch.batch() * batch.seq();
   saved.embedded = step.saved.tensor({tokens, config_.embedding_width}, dtype);
@@ -36,17 +38,16 @@ void MlmNetwork::forward(Step& step, Site site, const PretrainBatch& batch, Save
 
   Scratch scratch(step.context.scratch());
   Tensor losses = scratch.tensor({n}, dtype), correct = scratch.tensor({n}, DType::u8);
-  Tensor totals = scratch.tensor({2}, DType::f64);
   saved.logsumexp = step.saved.tensor({n}, dtype);
   cross_entropy_forward(step.context, {.logits = saved.head.logits,
                                        .targets = batch.targets.reshaped({n}),
                                        .loss = losses,
                                        .logsumexp = saved.logsumexp,
                                        .correct = correct});
-  sum_all(step.context, losses, 1.0 / static_cast<double>(batch.predicted()), totals.slice(0, {1}));
-  sum_all(step.context, correct, 1.0, totals.slice(1, {1}));
-  saved.loss = totals.as<double>()[0];
-  saved.correct = totals.as<double>()[1];
+  const auto predicted = static_cast<double>(batch.predicted());
+  sum_all(step.context, losses, 1.0 / predicted, place_of(Metric::mlm_loss, metrics));
+  sum_all(step.context, correct, 1.0, place_of(Metric::mlm_correct, metrics));
+  fill(step.context, predicted, place_of(Metric::predictions, metrics));
 }
 
 void MlmNetwork::backward(Step& step, Site site, const PretrainBatch& batch, Saved& saved) const {
@@ -69,12 +70,10 @@ Mlm::Mlm(Params& params, const PretrainConfig& config)
                  config.model.layer_norm_epsilon, config.model.hidden_dropout),
       network_(params, "", config.model, embedding_) {}
 
-PretrainMetrics Mlm::forward(Step& step, const PretrainBatch& batch, Saved& saved) {
-  network_.forward(step, kSite, batch, saved.network);
-  return {.loss = saved.network.loss,
-          .mlm_loss = saved.network.loss,
-          .mlm_correct = saved.network.correct,
-          .predictions = static_cast<double>(batch.predicted())};
+void Mlm::forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved) {
+  step.context.fill_zero(metrics);
+  network_.forward(step, kSite, batch, metrics, saved.network);
+  step.context.copy(place_of(Metric::mlm_loss, metrics), place_of(Metric::loss, metrics));
 }
 
 void Mlm::backward(Step& step, const PretrainBatch& batch, Saved& saved) const {

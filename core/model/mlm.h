@@ -22,8 +22,6 @@ class MlmNetwork {
     Tensor rows;  // [batch * predictions] i32, selected rows of the hidden states
     MlmHead::Saved head;
     Tensor logsumexp;  // [batch * predictions]
-    double loss = 0;   // mean over all selected positions that have a target
-    double correct = 0;
   };
 
   MlmNetwork(Params& params, const std::string& prefix, const FunnelConfig& config,
@@ -31,8 +29,10 @@ class MlmNetwork {
   // A copy would keep reading the embedding of the original's owner.
   MlmNetwork(const MlmNetwork&) = delete;
 
-  // Reads masked_ids, segments, hidden, positions and targets.
-  void forward(Step& step, Site site, const PretrainBatch& batch, Saved& saved);
+  // Reads masked_ids, segments, hidden, positions and targets. Writes mlm_loss (the mean over
+  // all selected positions that have a target), mlm_correct and predictions to metrics
+  // [PretrainMetrics::kCount] f64.
+  void forward(Step& step, Site site, const PretrainBatch& batch, Tensor metrics, Saved& saved);
   // Accumulates all parameter gradients of the mean loss; saved.head.logits is consumed.
   void backward(Step& step, Site site, const PretrainBatch& batch, Saved& saved) const;
 
@@ -53,7 +53,8 @@ class Mlm {
   Mlm(const Mlm&) = delete;  // its parts refer to one another
   Mlm& operator=(const Mlm&) = delete;
 
-  PretrainMetrics forward(Step& step, const PretrainBatch& batch, Saved& saved);
+  // metrics [PretrainMetrics::kCount] f64 is overwritten.
+  void forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved);
   void backward(Step& step, const PretrainBatch& batch, Saved& saved) const;
 
  private:

@@ -5,10 +5,12 @@
 #include <array>
 #include <cstdint>
 
+#include "core/backend/context.h"
 #include "core/base/tensor.h"
 
 namespace funnel {
 
+// Tensors on one device; the numbers that the host needs are plain members.
 struct PretrainBatch {
   ConstTensor input_ids;   // [batch, seq] i32, the original text
   ConstTensor masked_ids;  // [batch, seq] i32, with selected positions corrupted
@@ -26,6 +28,15 @@ struct PretrainBatch {
   int64_t predictions() const { return positions.shape()[1]; }
   int64_t predicted() const { return positions.elements() - absent_targets; }
 };
+
+// Throws if an id of a batch on the CPU leaves the vocabulary or a position its sequence.
+void check_batch(const PretrainBatch& batch, int64_t vocab);
+
+// The batch on the context's device, its tensors in `memory`: the very same where it lies there
+// already, else a checked copy of a batch on the CPU, which must not change before the context has
+// synchronised.
+PretrainBatch batch_on_device(Context& context, Arena& memory, const PretrainBatch& batch,
+                              int64_t vocab);
 
 // Losses are means; counts are of this micro-batch.
 struct PretrainMetrics {
@@ -53,5 +64,24 @@ struct PretrainMetrics {
     return {a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]};
   }
 };
+
+// Metrics are measured where the step computes, as a tensor [kCount] f64 in the order of
+// to_array(). These are places in it.
+enum class Metric : int64_t {
+  loss,
+  mlm_loss,
+  mlm_correct,
+  predictions,
+  discriminator_loss,
+  discriminator_correct,
+  original_tokens,
+  tokens
+};
+inline Tensor place_of(Metric metric, Tensor metrics) {
+  return metrics.slice(static_cast<int64_t>(metric), {1});
+}
+
+// Reads measured metrics [kCount]; waits for them.
+PretrainMetrics read_metrics(Context& context, ConstTensor metrics);
 
 }  // namespace funnel

@@ -14,8 +14,9 @@ PretrainTask::AnyModel PretrainTask::make(Params& params, const PretrainConfig& 
 PretrainTask::PretrainTask(Params& params, const PretrainConfig& config)
     : running_(make(params, config)) {}
 
-PretrainMetrics PretrainTask::forward(Step& step, const PretrainBatch& batch) {
-  return std::visit([&](auto& r) { return r.model.forward(step, batch, r.saved); }, running_);
+void PretrainTask::forward(Step& step, const PretrainBatch& batch, Tensor metrics) {
+  check_shape("pretrain_task: metrics", metrics, {PretrainMetrics::kCount});
+  std::visit([&](auto& r) { r.model.forward(step, batch, metrics, r.saved); }, running_);
 }
 
 void PretrainTask::backward(Step& step, const PretrainBatch& batch) {

@@ -19,7 +19,9 @@ class PretrainTask {
   // Registers the model's parameters; the caller allocates and fills them.
   PretrainTask(Params& params, const PretrainConfig& config);
 
-  PretrainMetrics forward(Step& step, const PretrainBatch& batch);
+  // The batch lies on the step's device. metrics [PretrainMetrics::kCount] f64 is overwritten; it
+  // is for the caller to read when he means to wait (read_metrics).
+  void forward(Step& step, const PretrainBatch& batch, Tensor metrics);
   // Accumulates the gradients of the last forward's loss.
   void backward(Step& step, const PretrainBatch& batch);
 

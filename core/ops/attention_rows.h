@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One row of scores at a time: what relative attention does between its matrix products on the
-// CPU. Private to core/ops/relative_attention.cc.
+// CPU. Private to core/ops/attention_blocked.cc.
 #pragma once
 
 #include <algorithm>

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/ops/cross_entropy.h"
 
+#include <limits>
+
 #include "core/backend/launch.h"
 #include "core/base/math.h"
+#include "core/ops/index_check.h"
 
 namespace funnel {
 namespace {
@@ -12,6 +15,7 @@ struct CrossEntropyForwardRow {
   const T* logits;
   const int32_t* targets;
   int64_t vocab;
+  T outside;  // the logit of a target that leaves the vocabulary: NaN
   T* loss;
   T* logsumexp;
   uint8_t* correct;
@@ -24,8 +28,9 @@ struct CrossEntropyForwardRow {
     if (!team.leader()) return;
     const T normaliser = largest + math::log(sum);
     logsumexp[row] = normaliser;
-    const bool is_absent = targets[row] == kNoTarget;
-    const T target = is_absent ? T(0) : z[targets[row]];
+    const int64_t index = targets[row];
+    const bool is_absent = index == kNoTarget;
+    const T target = index >= 0 && index < vocab ? z[index] : outside;
     loss[row] = is_absent ? T(0) : normaliser - target;
     correct[row] = !is_absent && largest <= target;
   }
@@ -43,10 +48,10 @@ struct CrossEntropyBackwardRow {
   FUNNEL_HD void operator()(int64_t row, const Team& team) const {
     T* z = logits + row * vocab;
     const T normaliser = logsumexp[row];
-    const bool is_absent = targets[row] == kNoTarget;
-    const T scale = is_absent ? T(0) : factor;
+    const int64_t index = targets[row];
+    const T scale = index == kNoTarget ? T(0) : factor;
     team.each(vocab, [=](int64_t v) { z[v] = scale * math::exp(z[v] - normaliser); });
-    if (team.leader() && !is_absent) z[targets[row]] -= scale;
+    if (team.leader() && index >= 0 && index < vocab) z[index] -= scale;
   }
 };
 
@@ -81,11 +86,7 @@ struct BinaryCrossEntropyBackwardElement {
 };
 
 void check_targets(ConstTensor targets, int64_t vocab) {
-  const int32_t* ids = targets.as<int32_t>();
-  for (int64_t row = 0; row < targets.elements(); ++row) {
-    FUNNEL_CHECK(ids[row] >= kNoTarget && ids[row] < vocab, "cross_entropy: target ", ids[row],
-                 " of row ", row, " leaves a vocabulary of ", vocab);
-  }
+  check_indices("cross_entropy: target", targets, vocab, "a vocabulary", kNoTarget);
 }
 
 }  // namespace
@@ -101,8 +102,8 @@ void cross_entropy_forward(Context& context, const CrossEntropyForward& args) {
     using T = decltype(type);
     for_each_row(context, rows,
                  CrossEntropyForwardRow<T>{args.logits.as<T>(), args.targets.as<int32_t>(), vocab,
-                                           args.loss.as<T>(), args.logsumexp.as<T>(),
-                                           args.correct.as<uint8_t>()});
+                                           std::numeric_limits<T>::quiet_NaN(), args.loss.as<T>(),
+                                           args.logsumexp.as<T>(), args.correct.as<uint8_t>()});
   });
 }
 

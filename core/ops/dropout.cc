@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/backend/cpu/philox_batch.h"
+#include "core/ops/chunks.h"
 #include "core/ops/dropout_rows.h"
 
 namespace funnel {

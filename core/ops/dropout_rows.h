@@ -29,25 +29,4 @@ FUNNEL_HD void each_with_factor(const Team& team, int64_t n, const Dropout& drop
   }
 }
 
-// Elements that one row functor call of an elementwise dropout op works on.
-inline constexpr int64_t kDropoutChunk = 4096;
-
-// f(first, count, team) over consecutive chunks of [0, n).
-template <class F>
-struct ChunkRow {
-  F f;
-  int64_t n;
-
-  template <class Team>
-  FUNNEL_HD void operator()(int64_t row, const Team& team) const {
-    const int64_t first = row * kDropoutChunk;
-    f(first, first + kDropoutChunk < n ? kDropoutChunk : n - first, team);
-  }
-};
-
-template <class F>
-void for_each_chunk(Context& context, int64_t n, const F& f) {
-  for_each_row(context, (n + kDropoutChunk - 1) / kDropoutChunk, ChunkRow<F>{f, n});
-}
-
 }  // namespace funnel

@@ -2,6 +2,7 @@
 #include "core/ops/elementwise.h"
 
 #include "core/base/math.h"
+#include "core/ops/chunks.h"
 #include "core/ops/dropout_rows.h"
 
 namespace funnel {
@@ -18,9 +19,33 @@ struct Add {
 template <class T>
 struct Scale {
   const T* x;
+  const double* factor;
+  T* y;
+
+  template <class Team>
+  FUNNEL_HD void operator()(int64_t first, int64_t count, const Team& team) const {
+    const T by = static_cast<T>(*factor);
+    const T* in = x + first;
+    T* out = y + first;
+    if (by == T(1) && in == out) return;
+    team.each(count, [=](int64_t i) { out[i] = in[i] * by; });
+  }
+};
+
+template <class T>
+struct AddScaled {
+  const T* a;
+  const T* b;
   T factor;
   T* y;
-  FUNNEL_HD void operator()(int64_t i) const { y[i] = x[i] * factor; }
+  FUNNEL_HD void operator()(int64_t i) const { y[i] = a[i] + factor * b[i]; }
+};
+
+template <class T>
+struct Fill {
+  T value;
+  T* y;
+  FUNNEL_HD void operator()(int64_t i) const { y[i] = value; }
 };
 
 template <class From, class To>
@@ -74,11 +99,29 @@ void add(Context& context, ConstTensor a, ConstTensor b, Tensor y) {
   });
 }
 
-void scale(Context& context, ConstTensor x, double factor, Tensor y) {
+void scale(Context& context, ConstTensor x, ConstTensor factor, Tensor y) {
+  check_shape("scale: factor", factor, {1});
   check_shape("scale: y", y, x.shape());
   with_float_type(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    for_each(context, x.elements(), Scale<T>{x.as<T>(), static_cast<T>(factor), y.as<T>()});
+    for_each_chunk(context, x.elements(), Scale<T>{x.as<T>(), factor.as<double>(), y.as<T>()});
+  });
+}
+
+void add_scaled(Context& context, ConstTensor a, ConstTensor b, double factor, Tensor y) {
+  check_shape("add_scaled: b", b, a.shape());
+  check_shape("add_scaled: y", y, a.shape());
+  with_float_type(a.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for_each(context, a.elements(),
+             AddScaled<T>{a.as<T>(), b.as<T>(), static_cast<T>(factor), y.as<T>()});
+  });
+}
+
+void fill(Context& context, double value, Tensor y) {
+  with_float_type(y.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for_each(context, y.elements(), Fill<T>{static_cast<T>(value), y.as<T>()});
   });
 }
 

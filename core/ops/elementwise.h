@@ -11,8 +11,14 @@ namespace funnel {
 // y = a + b; y is overwritten and may be a or b.
 void add(Context& context, ConstTensor a, ConstTensor b, Tensor y);
 
-// y = x * factor; y is overwritten and may be x.
-void scale(Context& context, ConstTensor x, double factor, Tensor y);
+// y = x * factor [1] f64, which lies on the device, too; y is overwritten and may be x.
+void scale(Context& context, ConstTensor x, ConstTensor factor, Tensor y);
+
+// y = a + factor * b; y is overwritten and may be a or b.
+void add_scaled(Context& context, ConstTensor a, ConstTensor b, double factor, Tensor y);
+
+// Every element of y becomes the value.
+void fill(Context& context, double value, Tensor y);
 
 // y = dropout(gelu(x)), the tanh form; y is overwritten and must not be x (backward needs x).
 void gelu_forward(Context& context, const Dropout& dropout, ConstTensor x, Tensor y);

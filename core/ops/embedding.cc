@@ -2,89 +2,105 @@
 #include "core/ops/embedding.h"
 
 #include <limits>
+#include <utility>
 
 #include "core/backend/launch.h"
+#include "core/ops/index_check.h"
 
 namespace funnel {
 namespace {
-
-// Functors cannot throw: they leave the number of the first bad index, or -1, in `bad`.
-constexpr int32_t kNoneBad = -1;
-
-struct ClearBad {
-  int32_t* bad;
-  FUNNEL_HD void operator()(int64_t) const { *bad = kNoneBad; }
-};
 
 template <class T>
 struct GatherRow {
   const T* table;
   int64_t rows, cols;
   const int32_t* indices;
+  T outside;  // what a row gets whose index leaves the table: NaN
   T* y;
-  int32_t* bad;
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t row, const Team& team) const {
     const int64_t index = indices[row];
+    T* out = y + row * cols;
     if (index < 0 || index >= rows) {
-      if (team.leader() && *bad == kNoneBad) *bad = static_cast<int32_t>(row);
+      const T value = outside;
+      team.each(cols, [=](int64_t i) { out[i] = value; });
       return;
     }
     const T* in = table + index * cols;
-    T* out = y + row * cols;
     team.each(cols, [=](int64_t i) { out[i] = in[i]; });
   }
 };
 
-// Chains the entries of each table row in the order of n: head[row] is the first of them, next[i]
-// the one after i, or -1. Only heads that have entries are written, so the table's size costs
-// nothing.
-struct ChainEntries {
-  const int32_t* indices;
-  int64_t n, rows;
-  int32_t* head;
-  int32_t* next;
-  int32_t* bad;
+struct Identity {
+  int32_t* order;
+  FUNNEL_HD void operator()(int64_t i) const { order[i] = static_cast<int32_t>(i); }
+};
 
-  template <class Team>
-  FUNNEL_HD void operator()(int64_t, const Team& team) const {
-    if (!team.leader()) return;
-    for (int64_t i = n - 1; i >= 0; --i) {
-      const int32_t index = indices[i];
-      if (index < 0 || index >= rows) {
-        *bad = static_cast<int32_t>(i);
-      } else {
-        head[index] = -1;
-      }
+// Of sorted entries [low, high), the first whose index is above `index`, or not below it.
+FUNNEL_HD inline int64_t find_entry(const int32_t* indices, const int32_t* order, int64_t low,
+                                    int64_t high, int32_t index, bool above) {
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    const int32_t found = indices[order[middle]];
+    if (found < index || (above && found == index)) {
+      low = middle + 1;
+    } else {
+      high = middle;
     }
-    if (*bad != kNoneBad) return;
-    for (int64_t i = n - 1; i >= 0; --i) {
-      next[i] = head[indices[i]];
-      head[indices[i]] = static_cast<int32_t>(i);
-    }
+  }
+  return low;
+}
+
+// One pass of a merge sort: every entry finds its own place among the two runs of `width` that it
+// is merged from. Equal indices keep their order: those of the left run come first.
+struct MergeElement {
+  const int32_t* indices;
+  const int32_t* order;
+  int64_t n, width;
+  int32_t* merged;
+
+  FUNNEL_HD void operator()(int64_t i) const {
+    const int64_t run = i / width;
+    const bool is_left = run % 2 == 0;
+    const int64_t other = (is_left ? run + 1 : run - 1) * width;
+    const int64_t first = other < n ? other : n;
+    const int64_t end = other + width < n ? other + width : n;
+    const int64_t before =
+        find_entry(indices, order, first, end, indices[order[i]], !is_left) - first;
+    const int64_t pair = (is_left ? run : run - 1) * width;
+    merged[pair + (i - run * width) + before] = order[i];
   }
 };
 
-// Walks the chain of which this entry is the head.
+// Adds the rows of one index, in their order, if this entry is the first of them.
 template <class T>
-struct ScatterAddRow {
+struct ScatterAddRun {
   const T* dy;
   const int32_t* indices;
-  int64_t cols;
-  const int32_t* head;
-  const int32_t* next;
+  const int32_t* order;
+  int64_t n, rows, cols;
   T* dtable;
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t entry, const Team& team) const {
-    if (head[indices[entry]] != entry) return;
-    T* out = dtable + indices[entry] * cols;
-    for (int64_t i = entry; i >= 0; i = next[i]) {
-      const T* in = dy + i * cols;
-      team.each(cols, [=](int64_t c) { out[c] += in[c]; });
+    const int32_t index = indices[order[entry]];
+    if (index < 0 || index >= rows) return;
+    if (entry > 0 && indices[order[entry - 1]] == index) return;
+    const int64_t end = find_entry(indices, order, entry, n, index, true);
+    T* out = dtable + index * cols;
+    int64_t e = entry;
+    for (; e + 4 <= end; e += 4) {  // four rows under way at once; the sum is taken one by one
+      const T *a = row(e), *b = row(e + 1), *c = row(e + 2), *d = row(e + 3);
+      team.each(cols, [=](int64_t i) { out[i] = (((out[i] + a[i]) + b[i]) + c[i]) + d[i]; });
+    }
+    for (; e < end; ++e) {
+      const T* in = row(e);
+      team.each(cols, [=](int64_t i) { out[i] += in[i]; });
     }
   }
+
+  FUNNEL_HD const T* row(int64_t entry) const { return dy + order[entry] * cols; }
 };
 
 struct FlattenPosition {
@@ -97,9 +113,17 @@ struct FlattenPosition {
   }
 };
 
-void check_none_bad(const char* what, const int32_t* bad, const int32_t* indices, int64_t rows) {
-  FUNNEL_CHECK(*bad == kNoneBad, what, ": index ", indices[*bad], " of row ", *bad,
-               " leaves a table of ", rows, " rows");
+// The numbers of the entries, sorted by index; where indices are equal, in the order of n.
+const int32_t* sorted_entries(Context& context, Scratch& scratch, const int32_t* indices,
+                              int64_t n) {
+  int32_t* order = scratch.tensor({n}, DType::i32).as<int32_t>();
+  int32_t* merged = scratch.tensor({n}, DType::i32).as<int32_t>();
+  for_each(context, n, Identity{order});
+  for (int64_t width = 1; width < n; width *= 2) {
+    for_each(context, n, MergeElement{indices, order, n, width, merged});
+    std::swap(order, merged);
+  }
+  return order;
 }
 
 }  // namespace
@@ -108,34 +132,28 @@ void gather_rows(Context& context, ConstTensor table, ConstTensor indices, Tenso
   FUNNEL_CHECK(y.rows() == indices.elements() && y.cols() == table.cols(),
                "embedding: expected y of ", indices.elements(), " rows of ", table.cols(),
                ", found shape ", y.shape());
-  const int32_t* index = indices.as<int32_t>();
-  Scratch scratch(context.scratch());
-  int32_t* bad = scratch.tensor({1}, DType::i32).as<int32_t>();
-  for_each(context, 1, ClearBad{bad});
+  check_indices("embedding: index", indices, table.rows(), "a table");
   with_float_type(table.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each_row(context, indices.elements(),
-                 GatherRow<T>{table.as<T>(), table.rows(), table.cols(), index, y.as<T>(), bad});
+                 GatherRow<T>{table.as<T>(), table.rows(), table.cols(), indices.as<int32_t>(),
+                              std::numeric_limits<T>::quiet_NaN(), y.as<T>()});
   });
-  check_none_bad("embedding", bad, index, table.rows());
 }
 
 void scatter_add_rows(Context& context, ConstTensor dy, ConstTensor indices, Tensor dtable) {
   const int64_t n = indices.elements();
   FUNNEL_CHECK(dy.rows() == n && dy.cols() == dtable.cols(), "scatter_add_rows: expected dy of ", n,
                " rows of ", dtable.cols(), ", found shape ", dy.shape());
+  check_indices("scatter_add_rows: index", indices, dtable.rows(), "a table");
   const int32_t* index = indices.as<int32_t>();
   Scratch scratch(context.scratch());
-  int32_t* bad = scratch.tensor({1}, DType::i32).as<int32_t>();
-  int32_t* head = scratch.tensor({dtable.rows()}, DType::i32).as<int32_t>();
-  int32_t* next = scratch.tensor({n}, DType::i32).as<int32_t>();
-  for_each(context, 1, ClearBad{bad});
-  for_each_row(context, 1, ChainEntries{index, n, dtable.rows(), head, next, bad});
-  check_none_bad("scatter_add_rows", bad, index, dtable.rows());
+  const int32_t* order = sorted_entries(context, scratch, index, n);
   with_float_type(dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each_row(context, n,
-                 ScatterAddRow<T>{dy.as<T>(), index, dtable.cols(), head, next, dtable.as<T>()});
+                 ScatterAddRun<T>{dy.as<T>(), index, order, n, dtable.rows(), dtable.cols(),
+                                  dtable.as<T>()});
   });
 }
 
@@ -147,13 +165,9 @@ void flatten_positions(Context& context, ConstTensor positions, int64_t seq, Ten
   FUNNEL_CHECK(positions.rows() * seq <= std::numeric_limits<int32_t>::max(),
                "flatten_positions: ", positions.rows(), " examples of ", seq,
                " positions are too many for 32-bit row numbers");
-  const int32_t* position = positions.as<int32_t>();
-  for (int64_t i = 0; i < positions.elements(); ++i) {
-    FUNNEL_CHECK(position[i] >= 0 && position[i] < seq, "flatten_positions: position ", position[i],
-                 " of example ", i / positions.cols(), " leaves a sequence of ", seq);
-  }
+  check_indices("flatten_positions: position", positions, seq, "a sequence");
   for_each(context, positions.elements(),
-           FlattenPosition{position, positions.cols(), seq, rows.as<int32_t>()});
+           FlattenPosition{positions.as<int32_t>(), positions.cols(), seq, rows.as<int32_t>()});
 }
 
 }  // namespace funnel

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows picked by index, and the transpose: rows added where they came from. Indices are i32.
+// Rows picked by index, and the transpose: rows added where they came from. Indices are i32. An
+// index that leaves its table throws on the CPU ("embedding: index 31 of row 4 leaves a table of
+// 30"); on a device, gathered rows become NaN and scattered rows are left out.
 #pragma once
 
 #include "core/backend/context.h"
@@ -7,17 +9,15 @@
 
 namespace funnel {
 
-// y [n, cols] = table [rows, cols] at indices [n]; y is overwritten. An index outside the table
-// throws
-// ("embedding: index 31 of row 4 leaves a table of 30 rows").
+// y [n, cols] = table [rows, cols] at indices [n]; y is overwritten.
 void gather_rows(Context& context, ConstTensor table, ConstTensor indices, Tensor y);
 
 // dtable [rows, cols] += dy [n, cols] at indices [n], accumulated. Rows with one index are added in
-// the order of n, so the result has the same bits on every team. An index outside the table throws.
+// the order of n, so the result has the same bits on every team and device.
 void scatter_add_rows(Context& context, ConstTensor dy, ConstTensor indices, Tensor dtable);
 
 // rows [batch * k] i32 = b * seq + positions [batch, k] i32: positions within each example become
-// row numbers of a [batch * seq, width] tensor. A position outside its sequence throws.
+// row numbers of a [batch * seq, width] tensor.
 void flatten_positions(Context& context, ConstTensor positions, int64_t seq, Tensor rows);
 
 }  // namespace funnel

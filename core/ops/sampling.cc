@@ -6,6 +6,7 @@
 #include "core/backend/cpu/philox_batch.h"
 #include "core/backend/launch.h"
 #include "core/base/math.h"
+#include "core/ops/index_check.h"
 
 namespace funnel {
 namespace {
@@ -102,6 +103,7 @@ struct ReplaceTokenElement {
   const int32_t* rows;
   const int32_t* samples;
   const int32_t* targets;  // or null
+  int64_t tokens;
   uint8_t original_label;
   int32_t* replaced_ids;
   uint8_t* labels;
@@ -109,6 +111,7 @@ struct ReplaceTokenElement {
   FUNNEL_HD void operator()(int64_t i) const {
     if (targets != nullptr && targets[i] == kNoTarget) return;
     const int32_t row = rows[i];
+    if (row < 0 || row >= tokens) return;
     replaced_ids[row] = samples[i];
     labels[row] = samples[i] == input_ids[row] ? original_label : 1 - original_label;
   }
@@ -143,21 +146,17 @@ void replace_tokens(Context& context, const ReplaceTokens& args) {
   if (args.targets) check_shape("replace_tokens: targets", args.targets, args.rows.shape());
   check_shape("replace_tokens: replaced_ids", args.replaced_ids, args.input_ids.shape());
   check_shape("replace_tokens: labels", args.labels, args.input_ids.shape());
-  const int32_t* rows = args.rows.as<int32_t>();
-  for (int64_t i = 0; i < args.rows.elements(); ++i) {
-    FUNNEL_CHECK(rows[i] >= 0 && rows[i] < args.input_ids.elements(), "replace_tokens: position ",
-                 rows[i], " leaves a text of ", args.input_ids.elements());
-  }
+  const int64_t tokens = args.input_ids.elements();
+  check_indices("replace_tokens: position", args.rows, tokens, "a text");
   const int32_t* input_ids = args.input_ids.as<int32_t>();
   int32_t* replaced_ids = args.replaced_ids.as<int32_t>();
   uint8_t* labels = args.labels.as<uint8_t>();
   const uint8_t original_label = args.label_one_is_original ? 1 : 0;
-  for_each(context, args.input_ids.elements(),
-           KeepTokenElement{input_ids, original_label, replaced_ids, labels});
+  for_each(context, tokens, KeepTokenElement{input_ids, original_label, replaced_ids, labels});
   for_each(context, args.rows.elements(),
-           ReplaceTokenElement{input_ids, rows, args.samples.as<int32_t>(),
-                               args.targets ? args.targets.as<int32_t>() : nullptr, original_label,
-                               replaced_ids, labels});
+           ReplaceTokenElement{input_ids, args.rows.as<int32_t>(), args.samples.as<int32_t>(),
+                               args.targets.as<int32_t>(), tokens, original_label, replaced_ids,
+                               labels});
 }
 
 void count_labels(Context& context, ConstTensor labels, ConstTensor padded, uint8_t value,

@@ -22,7 +22,9 @@ void sample_tokens(Context& context, const SampleTokens& args);
 
 struct ReplaceTokens {
   ConstTensor input_ids;  // [batch, seq] i32, the original text
-  ConstTensor rows;  // [n] i32, distinct flat positions that are replaced (see flatten_positions)
+  // [n] i32, distinct flat positions that are replaced (see flatten_positions). One that leaves the
+  // text throws on the CPU and is passed over on a device.
+  ConstTensor rows;
   ConstTensor samples;  // [n] i32
   ConstTensor targets;  // [n] i32: where it is kNoTarget nothing is replaced; null: all are
   bool label_one_is_original = true;

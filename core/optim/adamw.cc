@@ -18,6 +18,7 @@ AdamUpdate update_numbers(const OptimizerConfig& config, const AdamWStep& args) 
   const double correction = root2 / (1.0 - std::pow(config.beta1, t));
   AdamUpdate update;
   update.gradient_factor = args.gradient_factor;
+  update.factor = args.factor;
   update.beta1 = config.beta1;
   update.beta2 = config.beta2;
   update.epsilon = config.epsilon;

@@ -34,7 +34,8 @@ struct AdamWStep {
   std::span<const DecayRun> runs;   // of the whole flat buffers, joined; they cover the piece
   int64_t step = 0;                 // 0, 1, ...
   double learning_rate = 0.0;       // of this step
-  double gradient_factor = 1.0;     // multiplies the gradient on the fly (clipping, averaging)
+  double gradient_factor = 1.0;     // multiplies the gradient on the fly (averaging)
+  ConstTensor factor = {};  // [1] f64, so does this (clipping): see core/ops/adam.h; or null
 };
 
 // Throws unless the runs cover the piece.

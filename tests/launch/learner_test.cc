@@ -165,7 +165,7 @@ ref::Vector shard_gradient(const RunConfig& config, const ref::AdamState& state,
             .number = step,
             .first_sample = shard * config.train.shard_batch(),
             .training = true};
-  task.forward(pass, batch);
+  task.forward(pass, batch, saved.tensor({PretrainMetrics::kCount}, DType::f64));
   task.backward(pass, batch);
   return values_of(params.grads());
 }

@@ -24,7 +24,11 @@ class Pretraining : public WholeModel {
  public:
   Pretraining(Params& params, const PretrainConfig& config) : model_(params, config) {}
   double forward(Step& step, const ModelInputs& inputs) override {
-    return model_.forward(step, inputs.batch, saved_).loss;
+    Scratch scratch(step.context.scratch());
+    const Tensor metrics = scratch.tensor({PretrainMetrics::kCount}, DType::f64);
+    model_.forward(step, inputs.batch, metrics, saved_);
+    metrics_ = read_metrics(step.context, metrics);
+    return metrics_.loss;
   }
   void backward(Step& step, const ModelInputs& inputs) override {
     model_.backward(step, inputs.batch, saved_);
@@ -37,10 +41,12 @@ class Pretraining : public WholeModel {
     if constexpr (std::is_same_v<Model, Electra>) return &saved_;
     return nullptr;
   }
+  PretrainMetrics metrics() const override { return metrics_; }
 
  private:
   Model model_;
   typename Model::Saved saved_;
+  PretrainMetrics metrics_;
 };
 
 // An embedding and a network; its loss is the functional `cotangent` of the last hidden states.

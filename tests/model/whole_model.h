@@ -31,6 +31,8 @@ class WholeModel {
   // What the last forward kept of the network proper, and of ELECTRA's generator.
   virtual const FunnelNetwork::Saved& network() const = 0;
   virtual const Electra::Saved* electra() const { return nullptr; }
+  // What the last forward of an objective measured.
+  virtual PretrainMetrics metrics() const { return {}; }
 };
 
 // objective: "mlm", "electra", "discriminator" or "hidden".

@@ -42,11 +42,31 @@ TEST_P(Elementwise, Add) {
 
 TEST_P(Elementwise, Scale) {
   const OwnedTensor x = random_tensor({n}, dtype, 1), y({n}, dtype);
-  scale(context, x, -0.3, y);
+  for (const double by : {-0.3, 1.0}) {
+    const OwnedTensor factor({1}, DType::f64, {by});
+    scale(context, x, factor, y);
+    const std::vector<double> factors(n, by);
+    expect_close("y", y.values(), ref::multiply(x.values(), factors), tolerance);
+    scale(context, x, factor, x);
+    EXPECT_TRUE(same_bits(x, y)) << "y = x";
+  }
+}
+
+TEST_P(Elementwise, AddScaled) {
+  const OwnedTensor a = random_tensor({n}, dtype, 1), b = random_tensor({n}, dtype, 2);
+  const OwnedTensor y({n}, dtype);
+  add_scaled(context, a, b, -0.3, y);
   const std::vector<double> factors(n, -0.3);
-  expect_close("y", y.values(), ref::multiply(x.values(), factors), tolerance);
-  scale(context, x, -0.3, x);
-  EXPECT_TRUE(same_bits(x, y)) << "y = x";
+  expect_close("y", y.values(), ref::add(a.values(), ref::multiply(b.values(), factors)),
+               tolerance);
+  add_scaled(context, a, b, -0.3, b);
+  EXPECT_TRUE(same_bits(b, y)) << "y = b";
+}
+
+TEST_P(Elementwise, Fill) {
+  const OwnedTensor y({n}, dtype);
+  fill(context, 0.25, y);
+  EXPECT_EQ(y.values(), std::vector<double>(n, 0.25));
 }
 
 TEST_P(Elementwise, Gelu) {

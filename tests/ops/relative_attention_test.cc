@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Oracle: tests/reference/attention.h, which scores every (query, key) pair from the distance of
-// their positions, without tables or shifts. Lengths around the CPU path's block of 64 query rows;
-// within one sequence, and from pooled queries to unpooled keys.
+// their positions, without tables or shifts; both ways to compute it on the CPU. Lengths around the
+// CPU path's block of 64 query rows; within one sequence, and from pooled queries to unpooled keys.
 #include "core/ops/relative_attention.h"
 
 #include <gtest/gtest.h>
 
+#include "core/ops/attention_paths.h"
 #include "tests/ops/relative_attention_problem.h"
 #include "tests/support/tolerances.h"
 
@@ -13,6 +14,31 @@ namespace funnel::testing {
 namespace {
 
 using Case = AttentionCase;
+
+// A way to compute it.
+struct Path {
+  const char* name;
+  void (*forward)(Context&, const RelativeAttentionForward&, const AttentionExtents&);
+  void (*backward)(Context&, const RelativeAttentionBackward&, const AttentionExtents&);
+  int64_t group = 0;
+};
+
+// Those that the device under test has.
+std::vector<Path> paths() {
+  std::vector<Path> all{
+      {"materialised", attention_forward_materialised, attention_backward_materialised},
+      {"materialised one by one", attention_forward_materialised, attention_backward_materialised,
+       1}};
+  if (device_under_test() == Device::cpu) {
+    all.push_back({"blocked", attention_forward_blocked, attention_backward_blocked});
+  }
+  return all;
+}
+
+AttentionExtents extents_of(const AttentionInputs& in, const Path& path) {
+  const Shape& q = in.q.shape();
+  return {q[0], q[1], in.k.shape()[1], q[2], q[3], in.r.shape()[0], path.group};
+}
 
 class RelativeAttentionTest : public ::testing::TestWithParam<Case> {
  protected:
@@ -41,23 +67,26 @@ struct Results {
         dsegment(ones(c, 1)),
         dembedding(ones(c, 2)) {}
 
-  void forward(Context& device, const AttentionInputs& in) const {
-    relative_attention_forward(device,
-                               {.in = in, .context = context, .log_normaliser = normaliser});
+  void forward(Context& device, const AttentionInputs& in, const Path& path) const {
+    path.forward(device, {.in = in, .context = context, .log_normaliser = normaliser},
+                 extents_of(in, path));
   }
-  void backward(Context& device, const AttentionInputs& in, ConstTensor dcontext) const {
-    relative_attention_backward(device, {.in = in,
-                                         .context = context,
-                                         .log_normaliser = normaliser,
-                                         .dcontext = dcontext,
-                                         .dq = dq,
-                                         .dk = dk,
-                                         .dv = dv,
-                                         .dr = dr,
-                                         .dcontent_bias = dcontent,
-                                         .dposition_bias = dposition,
-                                         .dsegment_bias = dsegment,
-                                         .dsegment_embedding = dembedding});
+  void backward(Context& device, const AttentionInputs& in, ConstTensor dcontext,
+                const Path& path) const {
+    path.backward(device,
+                  {.in = in,
+                   .context = context,
+                   .log_normaliser = normaliser,
+                   .dcontext = dcontext,
+                   .dq = dq,
+                   .dk = dk,
+                   .dv = dv,
+                   .dr = dr,
+                   .dcontent_bias = dcontent,
+                   .dposition_bias = dposition,
+                   .dsegment_bias = dsegment,
+                   .dsegment_embedding = dembedding},
+                  extents_of(in, path));
   }
 
   OwnedTensor context, normaliser, dq, dk, dv, dr;
@@ -79,45 +108,50 @@ TEST_P(RelativeAttentionTest, ForwardAgreesWithTheReference) {
   const Case& c = GetParam();
   const ref::RelativeAttention a = reference_problem(c);
   const AttentionProblem p(c, a);
-  const Results found(c, p.in);
-  Context& device = context_under_test();
-  found.forward(device, p.in);
   const ref::AttentionOutput expected = ref::attention_forward(a);
-  expect_agreement("context", found.context.values(), expected.context);
-  expect_agreement("log_normaliser", found.normaliser.values(),
-                   ref::logsumexp(expected.scores, c.batch * c.heads * c.queries(), c.keys));
+  for (const Path& path : paths()) {
+    SCOPED_TRACE(path.name);
+    const Results found(c, p.in);
+    Context& device = context_under_test();
+    found.forward(device, p.in, path);
+    expect_agreement("context", found.context.values(), expected.context);
+    expect_agreement("log_normaliser", found.normaliser.values(),
+                     ref::logsumexp(expected.scores, c.batch * c.heads * c.queries(), c.keys));
+  }
 }
 
 TEST_P(RelativeAttentionTest, BackwardAgreesWithTheReference) {
   const Case& c = GetParam();
   const ref::RelativeAttention a = reference_problem(c);
   const AttentionProblem p(c, a);
-  const Results found(c, p.in);
-  Context& device = context_under_test();
-  found.forward(device, p.in);
   const std::vector<double> dcontext = random_values(p.in.q.elements(), 12);
-  found.backward(device, p.in, OwnedTensor(p.in.q.shape(), c.dtype, dcontext));
-
   const ref::AttentionGradient expected =
       ref::attention_backward(a, ref::attention_forward(a), dcontext);
-  expect_agreement("dq", found.dq.values(), expected.dq);
-  expect_agreement("dk", found.dk.values(), expected.dk);
-  expect_agreement("dv", found.dv.values(), expected.dv);
-  expect_agreement("dcontent_bias", found.dcontent.values(), plus_one(expected.dcontent_bias));
-  expect_agreement("dposition_bias", found.dposition.values(), plus_one(expected.dposition_bias));
-  expect_agreement("dsegment_bias", found.dsegment.values(), plus_one(expected.dsegment_bias));
-  expect_agreement("dsegment_embedding", found.dembedding.values(),
-                   plus_one(expected.dsegment_embedding));
+  for (const Path& path : paths()) {
+    SCOPED_TRACE(path.name);
+    const Results found(c, p.in);
+    Context& device = context_under_test();
+    found.forward(device, p.in, path);
+    found.backward(device, p.in, OwnedTensor(p.in.q.shape(), c.dtype, dcontext), path);
+    expect_agreement("dq", found.dq.values(), expected.dq);
+    expect_agreement("dk", found.dk.values(), expected.dk);
+    expect_agreement("dv", found.dv.values(), expected.dv);
+    expect_agreement("dcontent_bias", found.dcontent.values(), plus_one(expected.dcontent_bias));
+    expect_agreement("dposition_bias", found.dposition.values(), plus_one(expected.dposition_bias));
+    expect_agreement("dsegment_bias", found.dsegment.values(), plus_one(expected.dsegment_bias));
+    expect_agreement("dsegment_embedding", found.dembedding.values(),
+                     plus_one(expected.dsegment_embedding));
 
-  const std::vector<double> dr = found.dr.values();
-  for (int64_t i = 0; i < c.shift() * c.all(); ++i) {
-    ASSERT_EQ(dr[i], 0) << "no pair reads the first rows";
+    const std::vector<double> dr = found.dr.values();
+    for (int64_t i = 0; i < c.shift() * c.all(); ++i) {
+      ASSERT_EQ(dr[i], 0) << "no pair reads the first rows";
+    }
+    // The gradient of W_r is the table's transpose times that of the table's projected rows.
+    const int64_t rows = p.in.r.shape()[0];
+    expect_agreement("dr",
+                     ref::matmul(ref::transpose(p.table, rows, kWidth), dr, kWidth, c.all(), rows),
+                     expected.dposition_kernel);
   }
-  // The gradient of W_r is the table's transpose times that of the table's projected rows.
-  const int64_t rows = p.in.r.shape()[0];
-  expect_agreement("dr",
-                   ref::matmul(ref::transpose(p.table, rows, kWidth), dr, kWidth, c.all(), rows),
-                   expected.dposition_kernel);
 }
 
 std::vector<Case> all_cases() {
@@ -153,23 +187,21 @@ INSTANTIATE_TEST_SUITE_P(Cases, RelativeAttentionTest, ::testing::ValuesIn(all_c
 // The penalty of a hidden key shifts every score alike, so that it changes nothing.
 TEST(RelativeAttention, AllKeysHiddenIsAsNoneHidden) {
   for (DType dtype : {DType::f32, DType::f64}) {
-    const Case c{.keys = 9, .hidden = false, .dtype = dtype};
-    const ref::RelativeAttention a = reference_problem(c);
-    AttentionProblem p(c, a);
-    Context& context = context_under_test();
-    const OwnedTensor attended(p.in.q.shape(), dtype), seen(p.in.q.shape(), dtype);
-    const OwnedTensor normaliser({c.batch, c.heads, c.keys}, dtype);
-    relative_attention_forward(context,
-                               {.in = p.in, .context = seen, .log_normaliser = normaliser});
-    const std::vector<double> seen_normaliser = normaliser.values();
-    const OwnedTensor all_hidden({c.batch, c.keys}, DType::u8,
-                                 std::vector<double>(c.batch * c.keys, 1.0));
-    p.in.hidden = all_hidden;
-    relative_attention_forward(context,
-                               {.in = p.in, .context = attended, .log_normaliser = normaliser});
-    EXPECT_EQ(attended.values(), seen.values());
-    // Backward makes the probabilities from it.
-    EXPECT_EQ(normaliser.values(), seen_normaliser);
+    for (const Path& path : paths()) {
+      const Case c{.keys = 9, .hidden = false, .dtype = dtype};
+      const ref::RelativeAttention a = reference_problem(c);
+      AttentionProblem p(c, a);
+      Context& context = context_under_test();
+      const Results seen(c, p.in), unseen(c, p.in);
+      seen.forward(context, p.in, path);
+      const OwnedTensor all_hidden({c.batch, c.keys}, DType::u8,
+                                   std::vector<double>(c.batch * c.keys, 1.0));
+      p.in.hidden = all_hidden;
+      unseen.forward(context, p.in, path);
+      EXPECT_EQ(unseen.context.values(), seen.context.values());
+      // Backward makes the probabilities from it.
+      EXPECT_EQ(unseen.normaliser.values(), seen.normaliser.values());
+    }
   }
 }
 

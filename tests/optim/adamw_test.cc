@@ -158,6 +158,39 @@ TEST(AdamW, PiecesEqualTheWhole) {
   EXPECT_EQ(whole.moment2, cut.moment2);
 }
 
+// A factor in memory counts like one given as a number; one that is not finite updates nothing.
+TEST(AdamW, FactorInMemory) {
+  const OptimizerConfig config{.learning_rate = 1e-2, .weight_decay = 0.1};
+  const std::vector<DecayRun> runs{{0, 5000, true}};
+  Context context(Device::cpu);
+  const auto step_with = [&](Flat<float>& flat, double number, double memory) {
+    adamw_step(context, config,
+               {.values = view(flat.values),
+                .moment1 = view(flat.moment1),
+                .moment2 = view(flat.moment2),
+                .grads = view(flat.grads),
+                .runs = runs,
+                .learning_rate = config.learning_rate,
+                .gradient_factor = number,
+                .factor = ConstTensor(&memory, {1}, DType::f64)});
+  };
+  Flat<float> expected(5000), found(5000);
+  expected.set_grads(0);
+  found.set_grads(0);
+  take_step(config, expected, runs, 0, 0.125);
+  step_with(found, 0.25, 0.5);
+  EXPECT_EQ(found.values, expected.values);
+  EXPECT_EQ(found.moment1, expected.moment1);
+  EXPECT_EQ(found.moment2, expected.moment2);
+  for (const double bad : {std::nan(""), HUGE_VAL}) {
+    step_with(found, 0.25, bad);
+    step_with(found, bad, 0.25);
+  }
+  EXPECT_EQ(found.values, expected.values);
+  EXPECT_EQ(found.moment1, expected.moment1);
+  EXPECT_EQ(found.moment2, expected.moment2);
+}
+
 TEST(AdamW, RunsMustCoverThePiece) {
   Flat<float> flat(10);
   const std::vector<DecayRun> hole{{0, 4, true}, {6, 4, true}};
