@@ -47,19 +47,20 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device)
       saved_(device),
       params_(DType::f32),
       task_(params_, config.pretrain),
+      uploads_(static_cast<size_t>(shards_.count)),
       word_(kShardNumbers, shards_.count) {
-  params_.allocate(Device::cpu);
-  params_.initialise(config.train.seed, config.pretrain.model.init_std);
+  params_.allocate(context_);
+  params_.initialise(context_, config.train.seed, config.pretrain.model.init_std);
   const int64_t n = params_.flat_elements();
-  moment_memory_ = Buffer(Device::cpu, 2 * n * size_of(DType::f32));
+  moment_memory_ = Buffer(context_.device(), 2 * n * size_of(DType::f32));
   const Tensor both = moment_memory_.tensor({2 * n}, DType::f32);
   context_.fill_zero(both);
   moment1_ = both.slice(0, {n});
   moment2_ = both.slice(n, {n});
   decay_runs_ = decay_runs(params_, config.optimizer.decay_exclusions);
   const Shape numbers{shards_.count * kShardNumbers + 2};
-  measured_memory_ = Buffer(Device::cpu, numbers.elements() * size_of(DType::f64));
-  read_memory_ = Buffer(Device::cpu, numbers.elements() * size_of(DType::f64));
+  measured_memory_ = Buffer(context_.device(), numbers.elements() * size_of(DType::f64));
+  read_memory_ = Buffer::for_transfer(context_.device(), numbers.elements() * size_of(DType::f64));
   measured_ = measured_memory_.tensor(numbers, DType::f64);
   read_ = read_memory_.tensor(numbers, DType::f64);
   norm_ = measured_.slice(numbers[0] - 2, {1});
@@ -76,8 +77,9 @@ Tensor Learner::numbers_of(int64_t shard) const {
 
 void Learner::run_shard(int64_t step, int64_t shard, const PretrainBatch& given, bool training) {
   saved_.reset();
+  BatchUpload& upload = uploads_[static_cast<size_t>(shard - shards_.first)];
   const PretrainBatch batch =
-      batch_on_device(context_, saved_, given, config_.pretrain.model.vocab);
+      upload.to_device(context_, saved_, given, config_.pretrain.model.vocab);
   Step pass{.context = context_,
             .saved = saved_,
             .seed = config_.train.seed,
@@ -122,7 +124,7 @@ StepReport Learner::train_step(int64_t step, const NextShard& next, bool want_st
     gradient_tree_->fold();
   }
   comm_.all_reduce_sum(params_.grads());
-  const bool digest = step % kDigestEverySteps == 0;
+  const bool digest = comm_.size() > 1 && step % kDigestEverySteps == 0;
   const uint64_t replica = digest ? replica_digest(params_.values()) : 0;
   update(step);
   fold_numbers();

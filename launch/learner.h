@@ -91,6 +91,7 @@ class Learner {
   Buffer host_memory_;        // values and moments, once asked for; on the CPU never
   std::vector<DecayRun> decay_runs_;
   std::unique_ptr<ShardTree> gradient_tree_;
+  std::vector<BatchUpload> uploads_;  // of every shard: they all may be under way at once
   // What is measured where the step computes, and its copy on the host once the step is done: the
   // numbers of every shard, the norm of the combined gradient, the factor that it is clipped by.
   Buffer measured_memory_, read_memory_;

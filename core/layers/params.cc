@@ -31,30 +31,38 @@ Param& Params::add(const std::string& path, Shape shape, ParamKind kind) {
   return params_.back();
 }
 
-void Params::allocate(Device device) {
+void Params::allocate(Context& context) {
   FUNNEL_CHECK(!values_, "parameters are allocated twice");
   const int64_t bytes = flat_elements_ * size_of(dtype_);
-  value_buffer_ = Buffer(device, bytes);
-  grad_buffer_ = Buffer(device, bytes);
+  value_buffer_ = Buffer(context.device(), bytes);
+  grad_buffer_ = Buffer(context.device(), bytes);
   values_ = value_buffer_.tensor({flat_elements_}, dtype_);
   grads_ = grad_buffer_.tensor({flat_elements_}, dtype_);
-  std::memset(values_.data(), 0, bytes);
-  std::memset(grads_.data(), 0, bytes);
+  context.fill_zero(values_);
+  context.fill_zero(grads_);
   for (Param& param : params_) {
     param.value = values_.slice(param.offset, param.shape);
     param.grad = grads_.slice(param.offset, param.shape);
   }
 }
 
-void Params::initialise(uint64_t seed, double std) {
+void Params::initialise(Context& context, uint64_t seed, double std) {
+  if (context.device() == Device::cpu) return draw(seed, std, values_);
+  const Buffer memory = Buffer::for_transfer(context.device(), values_.bytes());
+  const Tensor drawn = memory.tensor(values_.shape(), dtype_);
+  draw(seed, std, drawn);
+  context.upload(drawn, values_);
+  context.synchronize();
+}
+
+void Params::draw(uint64_t seed, double std, Tensor values) const {
+  std::memset(values.data(), 0, values.bytes());
   for (const Param& param : params_) {
+    const Tensor value = values.slice(param.offset, param.shape);
     if (param.kind == ParamKind::weight) {
-      fill_truncated_normal(RandomStream(seed, Site("initial values") / param.name, 0), std,
-                            param.value);
+      fill_truncated_normal(RandomStream(seed, Site("initial values") / param.name, 0), std, value);
     } else if (param.kind == ParamKind::norm_gain) {
-      fill_ones(param.value);
-    } else {
-      std::memset(param.value.data(), 0, param.value.bytes());
+      fill_ones(value);
     }
   }
 }

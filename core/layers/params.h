@@ -43,12 +43,12 @@ class Params {
   Param& add(const std::string& path, Shape shape, ParamKind kind);
 
   // Lays out the flat buffers (parameters start on multiples of 64 elements; the gaps stay zero)
-  // and zeroes them. Called once, after every layer is built.
-  void allocate(Device device);
+  // on the context's device and zeroes them. Called once, after every layer is built.
+  void allocate(Context& context);
 
   // Draws every weight from a normal of deviation `std` cut at two deviations, keyed by (seed,
-  // name), the same on every rank; sets biases to zero and gains to one.
-  void initialise(uint64_t seed, double std);
+  // name), the same on every rank and device; sets biases to zero and gains to one.
+  void initialise(Context& context, uint64_t seed, double std);
 
   const std::deque<Param>& all() const { return params_; }
   // Throws if there is no such parameter.
@@ -61,6 +61,8 @@ class Params {
   Tensor grads() const { return grads_; }                   // [flat_elements]
 
  private:
+  void draw(uint64_t seed, double std, Tensor values) const;
+
   DType dtype_;
   std::deque<Param> params_;
   int64_t flat_elements_ = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/pretrain_batch.h"
 
+#include <cstring>
+
 #include "core/ops/index_check.h"
 
 namespace funnel {
@@ -13,20 +15,28 @@ void check_batch(const PretrainBatch& batch, int64_t vocab) {
   if (batch.samples) check_indices("batch: sample", batch.samples, vocab, "a vocabulary");
 }
 
-PretrainBatch batch_on_device(Context& context, Arena& memory, const PretrainBatch& batch,
-                              int64_t vocab) {
+PretrainBatch BatchUpload::to_device(Context& context, Arena& memory, const PretrainBatch& batch,
+                                     int64_t vocab) {
   if (batch.input_ids.device() == context.device()) return batch;
   check_batch(batch, vocab);
-  PretrainBatch on_device = batch;
-  for (ConstTensor* tensor :
-       {&on_device.input_ids, &on_device.masked_ids, &on_device.segments, &on_device.hidden,
-        &on_device.padded, &on_device.positions, &on_device.targets, &on_device.samples}) {
+  PretrainBatch moved = batch;
+  ConstTensor* const tensors[] = {&moved.input_ids, &moved.masked_ids, &moved.segments,
+                                  &moved.hidden,    &moved.padded,     &moved.positions,
+                                  &moved.targets,   &moved.samples};
+  int64_t bytes = 0;
+  for (const ConstTensor* tensor : tensors) bytes += align_up(tensor->bytes());
+  if (bytes > staging_.bytes()) staging_ = Buffer::for_transfer(context.device(), bytes);
+  const Tensor on_device = memory.tensor({bytes}, DType::u8);
+  int64_t at = 0;
+  for (ConstTensor* tensor : tensors) {
     if (!*tensor) continue;
-    const Tensor copy = memory.tensor(tensor->shape(), tensor->dtype());
-    context.upload(*tensor, copy);
-    *tensor = copy;
+    std::memcpy(staging_.data() + at, tensor->data(), tensor->bytes());
+    *tensor = ConstTensor(on_device.as<uint8_t>() + at, tensor->shape(), tensor->dtype(),
+                          context.device());
+    at += align_up(tensor->bytes());
   }
-  return on_device;
+  context.upload(staging_.tensor({bytes}, DType::u8), on_device);
+  return moved;
 }
 
 PretrainMetrics read_metrics(Context& context, ConstTensor metrics) {

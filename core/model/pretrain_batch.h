@@ -32,11 +32,18 @@ struct PretrainBatch {
 // Throws if an id of a batch on the CPU leaves the vocabulary or a position its sequence.
 void check_batch(const PretrainBatch& batch, int64_t vocab);
 
-// The batch on the context's device, its tensors in `memory`: the very same where it lies there
-// already, else a checked copy of a batch on the CPU, which must not change before the context has
-// synchronised.
-PretrainBatch batch_on_device(Context& context, Arena& memory, const PretrainBatch& batch,
-                              int64_t vocab);
+// Carries batches to a device, each in one copy from memory that such copies can run from beside
+// other work. Serves one batch at a time: the next may follow when the context has synchronised.
+class BatchUpload {
+ public:
+  // The batch on the context's device, its tensors in `memory`: the very same where it lies there
+  // already, else a copy of a batch on the CPU, which has been checked and may change at once.
+  PretrainBatch to_device(Context& context, Arena& memory, const PretrainBatch& batch,
+                          int64_t vocab);
+
+ private:
+  Buffer staging_;
+};
 
 // Losses are means; counts are of this micro-batch.
 struct PretrainMetrics {

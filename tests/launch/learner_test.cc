@@ -155,9 +155,9 @@ ref::Vector shard_gradient(const RunConfig& config, const ref::AdamState& state,
                            int64_t shard, const PretrainBatch& batch) {
   Params params(DType::f64);
   PretrainTask task(params, config.pretrain);
-  params.allocate(Device::cpu);
-  set_values(params.values(), state.weights);
   Context context(Device::cpu);
+  params.allocate(context);
+  set_values(params.values(), state.weights);
   Arena saved(Device::cpu);
   Step pass{.context = context,
             .saved = saved,

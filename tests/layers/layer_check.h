@@ -25,7 +25,7 @@ class LayerRig {
 
   // Random values of all parameters, also of biases and around gains.
   void start() {
-    params.allocate(Device::cpu);
+    params.allocate(context);
     uint64_t seed = 100;
     for (const Param& param : params.all()) {
       const double mean = param.kind == ParamKind::norm_gain ? 1 : 0;

@@ -14,11 +14,12 @@ namespace funnel::testing {
 namespace {
 
 TEST(Params, LieInOneFlatBufferInOrder) {
+  Context context(Device::cpu);
   Params params(DType::f32);
   const Param& a = params.add("a", {3, 5}, ParamKind::weight);
   const Param& b = params.add("b", {64}, ParamKind::bias);
   const Param& c = params.add("c", {65}, ParamKind::norm_gain);
-  params.allocate(Device::cpu);
+  params.allocate(context);
   EXPECT_EQ(a.offset, 0);
   EXPECT_EQ(b.offset, 64);
   EXPECT_EQ(c.offset, 128);
@@ -32,22 +33,24 @@ TEST(Params, LieInOneFlatBufferInOrder) {
 }
 
 TEST(Params, RefuseWhatCannotBeRight) {
+  Context context(Device::cpu);
   Params params(DType::f32);
   params.add("a", {3}, ParamKind::weight);
   EXPECT_THROW(params.add("a", {3}, ParamKind::weight), Error);
   EXPECT_THROW(params.find("b"), Error);
-  params.allocate(Device::cpu);
+  params.allocate(context);
   EXPECT_THROW(params.add("c", {3}, ParamKind::weight), Error);
-  EXPECT_THROW(params.allocate(Device::cpu), Error);
+  EXPECT_THROW(params.allocate(context), Error);
 }
 
 TEST(Params, InitialValuesDependOnNameAndSeedAlone) {
   const auto values = [](const std::string& name, uint64_t seed, bool another_before) {
+    Context context(Device::cpu);
     Params params(DType::f32);
     if (another_before) params.add("before", {7}, ParamKind::weight);
     const Param& param = params.add(name, {50}, ParamKind::weight);
-    params.allocate(Device::cpu);
-    params.initialise(seed, 0.02);
+    params.allocate(context);
+    params.initialise(context, seed, 0.02);
     return values_of(param.value);
   };
   EXPECT_EQ(values("a", 1, false), values("a", 1, true));
@@ -56,13 +59,14 @@ TEST(Params, InitialValuesDependOnNameAndSeedAlone) {
 }
 
 TEST(Params, BiasesStartAtZeroAndGainsAtOne) {
+  Context context(Device::cpu);
   Params params(DType::f64);
   const Param& bias = params.add("bias", {9}, ParamKind::bias);
   const Param& beta = params.add("beta", {9}, ParamKind::norm_bias);
   const Param& gamma = params.add("gamma", {9}, ParamKind::norm_gain);
-  params.allocate(Device::cpu);
+  params.allocate(context);
   set_values(params.values(), std::vector<double>(params.flat_elements(), 5.0));
-  params.initialise(1, 0.02);
+  params.initialise(context, 1, 0.02);
   EXPECT_EQ(values_of(bias.value), std::vector<double>(9, 0.0));
   EXPECT_EQ(values_of(beta.value), std::vector<double>(9, 0.0));
   EXPECT_EQ(values_of(gamma.value), std::vector<double>(9, 1.0));

@@ -156,8 +156,8 @@ std::unique_ptr<WholeModel> make_whole_model(const std::string& objective, Param
 
 Rig::Rig(DType dtype, const std::string& objective, const PretrainConfig& config)
     : params(dtype), model_(make_whole_model(objective, params, config)) {
-  params.allocate(Device::cpu);
-  params.initialise(1, 0.02);
+  params.allocate(context);
+  params.initialise(context, 1, 0.02);
 }
 
 void Rig::randomise(uint64_t seed) {

@@ -13,11 +13,11 @@
 #include "core/model/funnel_encoder.h"
 #include "core/model/model_cost.h"
 #include "core/model/pretrain_task.h"
+#include "core/ops/clip.h"
 #include "core/ops/cross_entropy.h"
 #include "core/ops/embedding.h"
 #include "core/ops/sampling.h"
 #include "core/optim/adamw.h"
-#include "core/optim/clip.h"
 #include "tools/funnel_bench/synthetic_batch.h"
 
 namespace funnel {
@@ -82,9 +82,9 @@ class LayerBench {
 
   Step step() { return {.context = context_, .saved = saved_, .seed = 1, .training = true}; }
 
-  static void initialise(Params& params) {
-    params.allocate(Device::cpu);
-    params.initialise(1, 0.02);
+  void initialise(Params& params) {
+    params.allocate(context_);
+    params.initialise(context_, 1, 0.02);
   }
 
   Tensor random(Arena& arena, Shape shape) {
@@ -206,6 +206,7 @@ class LayerBench {
     const int64_t n = params.flat_elements();
     Arena kept(Device::cpu);
     const Tensor m = kept.tensor({n}, DType::f32), v = kept.tensor({n}, DType::f32);
+    const Tensor norm = kept.tensor({1}, DType::f64);
     context_.fill_zero(m);
     context_.fill_zero(v);
     const std::vector<DecayRun> runs{{0, n, true}};
@@ -213,7 +214,7 @@ class LayerBench {
         "gradient norm | AdamW", 1, 0,
         [&] {
           context_.fill_zero(params.grads());
-          global_norm(context_, params.grads());
+          gradient_norm(context_, params.grads(), 1.0, norm);
         },
         [&] {
           adamw_step(context_, config_.optimizer,
