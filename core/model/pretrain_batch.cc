@@ -10,7 +10,7 @@ namespace funnel {
 void check_batch(const PretrainBatch& batch, int64_t vocab) {
   check_indices("batch: token", batch.input_ids, vocab, "a vocabulary");
   check_indices("batch: masked token", batch.masked_ids, vocab, "a vocabulary");
-  check_indices("batch: target", batch.targets, vocab, "a vocabulary");
+  check_indices("batch: target", batch.targets, vocab, "a vocabulary", kNoTarget);
   check_indices("batch: position", batch.positions, batch.seq(), "a sequence");
   if (batch.samples) check_indices("batch: sample", batch.samples, vocab, "a vocabulary");
 }
