@@ -131,6 +131,7 @@ TEST(ReplaceTokens, EqualsReference) {
     replace_tokens(context, {.input_ids = ids,
                              .rows = rows,
                              .samples = samples,
+                             .targets = {},
                              .label_one_is_original = one_is_original,
                              .replaced_ids = replaced,
                              .labels = labels});
@@ -142,7 +143,7 @@ TEST(ReplaceTokens, EqualsReference) {
 }
 
 TEST(ReplaceTokens, PassesOverAbsentTargets) {
-  Context context(Device::cpu);
+  Context& context = context_under_test();
   const OwnedTensor ids({1, 5}, DType::i32, {5, 6, 7, 8, 9});
   const OwnedTensor rows({3}, DType::i32, {1, 2, 4}), samples({3}, DType::i32, {1, 7, 3});
   const OwnedTensor targets({3}, DType::i32, {6, 7, kNoTarget});
