@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing, builds, and runs every test: the whole suite optimised, the rooms that
 # compute again under AddressSanitizer and UndefinedBehaviorSanitizer, and the op bodies on thread
-# teams under ThreadSanitizer. The last line is "N passed, N failed"; a build that breaks counts as
-# one failure. The exit code is 0 only when something ran and nothing failed.
+# teams under ThreadSanitizer. Where there is an nvcc the suite is built with the CUDA backend, whose
+# kernels need no GPU here: the tests interpret them. The last line is "N passed, N failed"; a build
+# that breaks counts as one failure. The exit code is 0 only when something ran and nothing failed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -67,9 +68,19 @@ export LSAN_OPTIONS="suppressions=$PWD/tests/sanitizers/lsan.supp"
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
 
+# nvcc, where CMake would look for it too.
+has_nvcc() {
+  command -v "${CUDACXX:-nvcc}" >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]
+}
+
 mkdir -p build
 if tools/install_deps.sh && tools/test_python.sh; then
-  suite cpu
+  if has_nvcc; then
+    suite cuda
+  else
+    echo "=== no nvcc on this machine: the CUDA backend is neither built nor tested"
+    suite cpu
+  fi
   suite asan base backend ops layers model optim data
   suite tsan ops
 else
