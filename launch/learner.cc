@@ -125,7 +125,7 @@ StepReport Learner::train_step(int64_t step, const NextShard& next, bool want_st
   }
   comm_.all_reduce_sum(params_.grads());
   const bool digest = comm_.size() > 1 && step % kDigestEverySteps == 0;
-  const uint64_t replica = digest ? replica_digest(params_.values()) : 0;
+  const uint64_t replica = digest ? digest_of_values() : 0;
   update(step);
   fold_numbers();
   const double norm = read_.as<double>()[shards_.count * kShardNumbers];
@@ -140,6 +140,12 @@ StepReport Learner::train_step(int64_t step, const NextShard& next, bool want_st
           .skipped = agreed.non_finite,
           .stop = agreed.stop,
           .replicas_agree = agreed.replicas_agree};
+}
+
+uint64_t Learner::digest_of_values() {
+  const HostState host = host_state();
+  if (context_.device() == Device::cuda) context_.download(params_.values(), host.values);
+  return replica_digest(host.values);
 }
 
 void Learner::update(int64_t step) {

@@ -72,6 +72,7 @@ class Learner {
  private:
   void run_shard(int64_t step, int64_t shard, const PretrainBatch& batch, bool training);
   void clip_shard(int64_t shard);
+  uint64_t digest_of_values();
   void update(int64_t step);
   // Where a shard's numbers are measured: its metrics, then its gradient's norm; [kShardNumbers].
   Tensor numbers_of(int64_t shard) const;

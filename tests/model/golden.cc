@@ -78,13 +78,11 @@ void Golden::read_inputs(DType dtype) {
 ConstTensor Golden::input(const std::string& name) {
   const std::string dataset = "inputs/" + name;
   if (!has(dataset)) return {};
-  const OwnedTensor& tensor = owned_.emplace_back(file_.shape(dataset), file_.dtype(dataset));
-  file_.read(dataset, tensor);
-  return tensor;
+  return owned_.emplace_back(file_.shape(dataset), file_.dtype(dataset), numbers(dataset));
 }
 
 std::vector<double> Golden::numbers(const std::string& dataset) const {
-  const OwnedTensor tensor(file_.shape(dataset), file_.dtype(dataset));
+  const OwnedTensor tensor(file_.shape(dataset), file_.dtype(dataset), Device::cpu);
   file_.read(dataset, tensor);
   return tensor.values();
 }

@@ -10,18 +10,28 @@ namespace {
 
 constexpr int32_t kMask = 0;
 
+OwnedTensor no_flags(const BatchSizes& sizes) {
+  const std::vector<double> zeros(sizes.batch * sizes.seq, 0.0);
+  return OwnedTensor({sizes.batch, sizes.seq}, DType::u8, zeros, Device::cpu);
+}
+
 }  // namespace
 
-RandomBatch::RandomBatch(const BatchSizes& sizes, uint64_t seed)
+RandomBatch::RandomBatch(const BatchSizes& sizes, uint64_t seed, Device device)
     : sizes_(sizes),
-      input_ids_(random_integers({sizes.batch, sizes.seq}, DType::i32, sizes.vocab, seed)),
-      masked_ids_({sizes.batch, sizes.seq}, DType::i32, input_ids_.values()),
-      segments_(zero_tensor({sizes.batch, sizes.seq}, DType::u8)),
-      hidden_(zero_tensor({sizes.batch, sizes.seq}, DType::u8)),
-      padded_(zero_tensor({sizes.batch, sizes.seq}, DType::u8)),
-      positions_({sizes.batch, sizes.predictions}, DType::i32),
-      targets_({sizes.batch, sizes.predictions}, DType::i32),
-      samples_(random_integers({sizes.batch, sizes.predictions}, DType::i32, sizes.vocab, ~seed)) {
+      input_ids_({sizes.batch, sizes.seq}, DType::i32,
+                 random_integers({sizes.batch, sizes.seq}, DType::i32, sizes.vocab, seed).values(),
+                 Device::cpu),
+      masked_ids_({sizes.batch, sizes.seq}, DType::i32, input_ids_.values(), Device::cpu),
+      segments_(no_flags(sizes)),
+      hidden_(no_flags(sizes)),
+      padded_(no_flags(sizes)),
+      positions_({sizes.batch, sizes.predictions}, DType::i32, Device::cpu),
+      targets_({sizes.batch, sizes.predictions}, DType::i32, Device::cpu),
+      samples_({sizes.batch, sizes.predictions}, DType::i32,
+               random_integers({sizes.batch, sizes.predictions}, DType::i32, sizes.vocab, ~seed)
+                   .values(),
+               Device::cpu) {
   std::mt19937_64 generator(seed);
   const auto at = [](const OwnedTensor& tensor, int64_t i) -> int32_t& {
     return tensor.tensor().as<int32_t>()[i];
@@ -48,6 +58,12 @@ RandomBatch::RandomBatch(const BatchSizes& sizes, uint64_t seed)
       at(masked_ids_, row + t) = kMask;
       if (sizes.hide_masked) flag(hidden_, row + t) = 1;
     }
+  }
+  if (device == Device::cpu) return;
+  for (OwnedTensor* tensor : {&input_ids_, &masked_ids_, &segments_, &hidden_, &padded_,
+                              &positions_, &targets_, &samples_}) {
+    const Tensor& host = tensor->tensor();
+    *tensor = OwnedTensor(host.shape(), host.dtype(), tensor->values(), device);
   }
 }
 

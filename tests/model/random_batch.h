@@ -18,7 +18,7 @@ struct BatchSizes {
 
 class RandomBatch {
  public:
-  RandomBatch(const BatchSizes& sizes, uint64_t seed);
+  RandomBatch(const BatchSizes& sizes, uint64_t seed, Device device = device_under_test());
 
   // Examples [first, first + count).
   PretrainBatch examples(int64_t first, int64_t count) const;

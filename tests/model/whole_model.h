@@ -13,6 +13,7 @@
 #include "core/model/mlm.h"
 #include "core/model/model_config.h"
 #include "core/model/pretrain_batch.h"
+#include "tests/support/device_under_test.h"
 
 namespace funnel::testing {
 
@@ -54,8 +55,8 @@ class Rig {
 
   WholeModel& model() { return *model_; }
 
-  Context context{Device::cpu};
-  Arena saved{Device::cpu};
+  Context& context = context_under_test();
+  Arena saved{device_under_test()};
   Params params;
   Step step{context, saved};
 

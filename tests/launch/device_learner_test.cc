@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// Learning on a CUDA device (the host runtime's), forward, backward and update. Oracles: the same
+// steps on the CPU, an undisturbed run for a resumed one, and a run on the CPU for one that moves
+// between devices.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "launch/trainer.h"
+#include "tests/data/small_vocabulary.h"
+#include "tests/data/temporary_folder.h"
+#include "tests/launch/learner_fixture.h"
+
+namespace funnel::testing {
+namespace {
+
+constexpr double kTolerance = 1e-5;  // relative, in f32
+
+// A learner on a device with its feed.
+struct Run {
+  Run(const RunConfig& config, Device device)
+      : learner(solo, config, device), feed(config, learner.shards(), 3) {}
+
+  StepReport step(int64_t number) { return learner.train_step(number, feed.source(), false); }
+  HostState state() {
+    learner.download_state();
+    return learner.host_state();
+  }
+
+  SoloComm solo;
+  Learner learner;
+  MemoryFeed feed;
+};
+
+// Errors count against the largest expected element.
+void expect_agreement(const std::string& what, const Tensor& found, const Tensor& expected,
+                      double tolerance) {
+  double largest = 0, worst = 0;
+  for (int64_t i = 0; i < expected.elements(); ++i) {
+    const double x = expected.as<float>()[i], error = std::abs(found.as<float>()[i] - x);
+    largest = std::max(largest, std::abs(x));
+    if (!(error <= worst)) worst = error;
+  }
+  EXPECT_LE(worst, tolerance * largest) << what;
+}
+
+void expect_same_report(const StepReport& found, const StepReport& expected) {
+  const auto x = found.metrics.to_array(), y = expected.metrics.to_array();
+  for (size_t i = 0; i < x.size(); ++i) {
+    EXPECT_NEAR(x[i], y[i], kTolerance * std::abs(y[i])) << "metric " << i;
+  }
+  EXPECT_NEAR(found.gradient_norm, expected.gradient_norm, kTolerance * expected.gradient_norm);
+  EXPECT_FALSE(found.skipped);
+}
+
+class DeviceLearner : public ::testing::TestWithParam<Objective> {
+ protected:
+  const RunConfig config = small_run(GetParam());
+};
+
+TEST_P(DeviceLearner, StartsFromTheSameBits) {
+  Run cpu(config, Device::cpu), cuda(config, Device::cuda);
+  EXPECT_TRUE(same_bits(cuda.state().values, cpu.state().values));
+  EXPECT_TRUE(same_bits(cuda.state().moment2, cpu.state().moment2));
+}
+
+TEST_P(DeviceLearner, ThreeStepsAreThoseOfTheCpu) {
+  Run cpu(config, Device::cpu), cuda(config, Device::cuda);
+  for (int64_t step = 0; step < 3; ++step) {
+    SCOPED_TRACE(concat("step ", step));
+    expect_same_report(cuda.step(step), cpu.step(step));
+  }
+  const HostState found = cuda.state(), expected = cpu.state();
+  expect_agreement("values", found.values, expected.values, kTolerance);
+  expect_agreement("moment1", found.moment1, expected.moment1, kTolerance);
+  expect_agreement("moment2", found.moment2, expected.moment2, kTolerance);
+}
+
+TEST_P(DeviceLearner, EvaluatesAsTheCpu) {
+  Run cpu(config, Device::cpu), cuda(config, Device::cuda);
+  const auto found = cuda.learner.evaluate(1, cuda.feed.source()).to_array();
+  const auto expected = cpu.learner.evaluate(1, cpu.feed.source()).to_array();
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_NEAR(found[i], expected[i], kTolerance * std::abs(expected[i])) << "metric " << i;
+  }
+}
+
+TEST_P(DeviceLearner, ResumesBitForBit) {
+  Run whole(config, Device::cuda), first(config, Device::cuda), second(config, Device::cuda);
+  for (int64_t step = 0; step < 3; ++step) whole.step(step);
+  for (int64_t step = 0; step < 2; ++step) first.step(step);
+  const HostState from = first.state(), to = second.learner.host_state();
+  std::memcpy(to.values.data(), from.values.data(), from.values.bytes());
+  std::memcpy(to.moment1.data(), from.moment1.data(), from.moment1.bytes());
+  std::memcpy(to.moment2.data(), from.moment2.data(), from.moment2.bytes());
+  second.learner.upload_state();
+  second.feed.seek(2);
+  second.step(2);
+  EXPECT_TRUE(same_bits(second.state().values, whole.state().values));
+  EXPECT_TRUE(same_bits(second.state().moment1, whole.state().moment1));
+  EXPECT_TRUE(same_bits(second.state().moment2, whole.state().moment2));
+}
+
+TEST_P(DeviceLearner, AllocatesNothingAfterTheFirstSteps) {
+  Run run(config, Device::cuda);
+  for (int64_t step = 0; step < 2; ++step) run.step(step);
+  const int64_t before = Buffer::allocations();
+  run.step(2);
+  EXPECT_EQ(Buffer::allocations(), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Objectives, DeviceLearner,
+                         ::testing::Values(Objective::mlm, Objective::electra),
+                         [](const auto& info) {
+                           return info.param == Objective::mlm ? "Mlm" : "Electra";
+                         });
+
+// A run of a few lives, each on its device.
+class DeviceTrainer : public ::testing::Test {
+ protected:
+  DeviceTrainer() : config_(small_run(Objective::electra)) {
+    write_numbered_data(folder_ / "data", 24, 16, 40, 8, 16);
+    config_.train.eval_batches = 0;
+  }
+
+  // Trains `run` on to `steps` and returns the values of its checkpoint.
+  std::vector<float> train(const std::string& run, int64_t steps, Device device) {
+    config_.train.steps = steps;
+    SoloComm solo;
+    const RunPaths paths{folder_ / "data", folder_ / run};
+    EXPECT_EQ(Trainer(solo, config_, paths, {device, "under test"}).run(), ExitCode::kDone);
+    Learner learner(solo, config_);
+    TrainingState state{.layout = learner.layout(),
+                        .values = learner.params().values(),
+                        .moment1 = learner.moment1(),
+                        .moment2 = learner.moment2()};
+    load_newest_checkpoint(solo, paths.run / "checkpoints", state);
+    EXPECT_EQ(state.step, steps);
+    Learnt learnt;
+    learnt.take_state(learner);
+    return learnt.values;
+  }
+
+  RunConfig config_;
+  TemporaryFolder folder_;
+};
+
+TEST_F(DeviceTrainer, ARunMovesBetweenDevices) {
+  config_.optimizer.warmup_steps = 0;
+  std::vector<float> expected;
+  for (int64_t steps : {2, 3, 5}) expected = train("stays", steps, Device::cpu);
+  train("moves", 2, Device::cpu);
+  train("moves", 3, Device::cuda);
+  const std::vector<float> found = train("moves", 5, Device::cpu);
+  double largest = 0, worst = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
+    worst = std::max(worst, std::abs(static_cast<double>(found[i]) - expected[i]));
+  }
+  EXPECT_LE(worst, kTolerance * largest);
+}
+
+}  // namespace
+}  // namespace funnel::testing
