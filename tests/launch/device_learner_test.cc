@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "launch/checkpoint.h"
 #include "launch/trainer.h"
 #include "tests/data/small_vocabulary.h"
 #include "tests/data/temporary_folder.h"
@@ -17,8 +18,8 @@ namespace {
 constexpr double kTolerance = 1e-5;  // relative, in f32
 
 // A learner on a device with its feed.
-struct Run {
-  Run(const RunConfig& config, Device device)
+struct DeviceRun {
+  DeviceRun(const RunConfig& config, Device device)
       : learner(solo, config, device), feed(config, learner.shards(), 3) {}
 
   StepReport step(int64_t number) { return learner.train_step(number, feed.source(), false); }
@@ -59,13 +60,13 @@ class DeviceLearner : public ::testing::TestWithParam<Objective> {
 };
 
 TEST_P(DeviceLearner, StartsFromTheSameBits) {
-  Run cpu(config, Device::cpu), cuda(config, Device::cuda);
+  DeviceRun cpu(config, Device::cpu), cuda(config, Device::cuda);
   EXPECT_TRUE(same_bits(cuda.state().values, cpu.state().values));
   EXPECT_TRUE(same_bits(cuda.state().moment2, cpu.state().moment2));
 }
 
 TEST_P(DeviceLearner, ThreeStepsAreThoseOfTheCpu) {
-  Run cpu(config, Device::cpu), cuda(config, Device::cuda);
+  DeviceRun cpu(config, Device::cpu), cuda(config, Device::cuda);
   for (int64_t step = 0; step < 3; ++step) {
     SCOPED_TRACE(concat("step ", step));
     expect_same_report(cuda.step(step), cpu.step(step));
@@ -77,7 +78,7 @@ TEST_P(DeviceLearner, ThreeStepsAreThoseOfTheCpu) {
 }
 
 TEST_P(DeviceLearner, EvaluatesAsTheCpu) {
-  Run cpu(config, Device::cpu), cuda(config, Device::cuda);
+  DeviceRun cpu(config, Device::cpu), cuda(config, Device::cuda);
   const auto found = cuda.learner.evaluate(1, cuda.feed.source()).to_array();
   const auto expected = cpu.learner.evaluate(1, cpu.feed.source()).to_array();
   for (size_t i = 0; i < found.size(); ++i) {
@@ -86,7 +87,7 @@ TEST_P(DeviceLearner, EvaluatesAsTheCpu) {
 }
 
 TEST_P(DeviceLearner, ResumesBitForBit) {
-  Run whole(config, Device::cuda), first(config, Device::cuda), second(config, Device::cuda);
+  DeviceRun whole(config, Device::cuda), first(config, Device::cuda), second(config, Device::cuda);
   for (int64_t step = 0; step < 3; ++step) whole.step(step);
   for (int64_t step = 0; step < 2; ++step) first.step(step);
   const HostState from = first.state(), to = second.learner.host_state();
@@ -102,7 +103,7 @@ TEST_P(DeviceLearner, ResumesBitForBit) {
 }
 
 TEST_P(DeviceLearner, AllocatesNothingAfterTheFirstSteps) {
-  Run run(config, Device::cuda);
+  DeviceRun run(config, Device::cuda);
   for (int64_t step = 0; step < 2; ++step) run.step(step);
   const int64_t before = Buffer::allocations();
   run.step(2);
@@ -130,10 +131,11 @@ class DeviceTrainer : public ::testing::Test {
     const RunPaths paths{folder_ / "data", folder_ / run};
     EXPECT_EQ(Trainer(solo, config_, paths, {device, "under test"}).run(), ExitCode::kDone);
     Learner learner(solo, config_);
-    TrainingState state{.layout = learner.layout(),
-                        .values = learner.params().values(),
-                        .moment1 = learner.moment1(),
-                        .moment2 = learner.moment2()};
+    TrainingState state;
+    state.layout = learner.layout();
+    state.values = learner.params().values();
+    state.moment1 = learner.moment1();
+    state.moment2 = learner.moment2();
     load_newest_checkpoint(solo, paths.run / "checkpoints", state);
     EXPECT_EQ(state.step, steps);
     Learnt learnt;
