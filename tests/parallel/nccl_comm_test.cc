@@ -70,12 +70,12 @@ TEST_P(NcclComm, ASilentPeerIsGivenUpAtTheDeadline) {
   run_on_threads(2, [&](Comm& host) {
     select_cuda_device(host.rank());
     const auto comm =
-        make_nccl_comm(std::make_unique<Borrowed>(host), {.host_name = "here", .deadline = 100ms});
+        make_nccl_comm(std::make_unique<Borrowed>(host), {.host_name = "here", .deadline = 2s});
     if (host.rank() == 0) message = sum_until_error(*comm, 1);
     host.barrier();  // rank 1 is alive, and does nothing
   });
   EXPECT_NE(message.find("failed on rank 0 (host here, CUDA device 0, funnel host runtime (no "
-                         "GPU)): no answer from the other ranks for 100 ms"),
+                         "GPU)): no answer from the other ranks for 2000 ms"),
             std::string::npos)
       << message;
 }
