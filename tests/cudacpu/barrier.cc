@@ -5,6 +5,7 @@
 #include "tests/cudacpu/arithmetic.h"
 #include "tests/cudacpu/decode.h"
 #include "tests/cudacpu/lanes.h"
+#include "tests/cudacpu/race.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -46,6 +47,7 @@ void run_barrier(Warp& warp, const Instruction& in, Mask mask) {
     state.votes += __builtin_popcount((warp.predicate(in.op[3]) ^ flip) & mask);
   }
   state.arrived += __builtin_popcount(mask);
+  note_arrival(warp, id);
   if ((in.detail & kArriveOnly) == 0) park(warp, in, mask, Waiting::barrier, id);
 }
 
@@ -93,14 +95,20 @@ void release_barriers(Block& block) {
     BarrierState& state = block.barriers[id];
     const int expected = state.expected != 0 ? state.expected : block.alive;
     if (state.arrived == 0 || state.arrived < expected) continue;
+    std::array<Mask, 32> released{};
     for (Warp& warp : block.warps) {
       for (Group& one : warp.groups) {
         if (one.waiting != Waiting::barrier || one.barrier != id) continue;
         give_result(warp, warp.program->code[one.pc], one.lanes, state);
+        released[warp.index] |= one.lanes;
         one.waiting = Waiting::no;
         ++one.pc;
       }
     }
+    for (Warp& warp : block.warps) {
+      if (released[warp.index] != 0) note_release(warp, released[warp.index], id);
+    }
+    forget_arrivals(block, id);
     state = {};
   }
 }

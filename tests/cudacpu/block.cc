@@ -66,7 +66,7 @@ void fill_special(const Block& block, Warp& warp, const Program::Special& specia
 
 void begin(Block& block) {
   std::fill(block.shared.begin(), block.shared.end(), static_cast<char>(kPoison));
-  if (block.checks.init) block.shared_shadow->written.clear();
+  if (block.check_init) block.shared_shadow->written.clear();
   block.barriers = {};
   block.alive = static_cast<int>(block.launch->block.count());
   for (Warp& warp : block.warps) {
@@ -123,7 +123,7 @@ Block make_block(const Program& program, const Launch& launch) {
                            ? program.dynamic_shared_offset + launch.dynamic_shared_bytes
                            : program.shared_bytes;
   block.shared.resize(static_cast<size_t>(block.shared_bytes));
-  block.checks = {option("init") == "on", option("race") == "on"};
+  block.check_init = option("init") == "on";
   block.shared_shadow = std::make_shared<Shadow>(block.shared_bytes);
   const auto threads = static_cast<int>(launch.block.count());
   block.warps.resize((threads + kLanes - 1) / kLanes);

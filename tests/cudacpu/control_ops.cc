@@ -3,6 +3,7 @@
 #include "tests/cudacpu/arithmetic.h"
 #include "tests/cudacpu/decode.h"
 #include "tests/cudacpu/lanes.h"
+#include "tests/cudacpu/race.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -68,8 +69,11 @@ void build_call(const PtxInstruction&, Instruction& out, Decoder&) {
   out.run = run_call;
 }
 
-void run_fence(Warp&, const Instruction&, Mask) {}
-void build_fence(const PtxInstruction&, Instruction& out, Decoder&) {
+void run_fence(Warp& warp, const Instruction& in, Mask mask) {
+  note_fence(warp, mask, in.detail != 0);
+}
+void build_fence(const PtxInstruction& in, Instruction& out, Decoder&) {
+  out.detail = in.has("gl") || in.has("gpu") || in.has("sys") ? 1 : 0;
   out.run = run_fence;
 }
 

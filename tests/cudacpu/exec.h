@@ -131,12 +131,7 @@ struct BarrierState {
 };
 
 struct Shadow;
-
-// Which checkers watch this launch.
-struct Checks {
-  bool init = false;
-  bool race = false;
-};
+struct BlockOrder;
 
 struct Block {
   const Program* program = nullptr;
@@ -146,7 +141,8 @@ struct Block {
   std::vector<char> shared;
   int64_t shared_bytes = 0;
   std::shared_ptr<Shadow> shared_shadow;
-  Checks checks;
+  bool check_init = false;
+  std::shared_ptr<BlockOrder> order;  // null if the race checker is off
   std::vector<Warp> warps;
   std::array<BarrierState, 16> barriers{};
   int alive = 0;  // threads

@@ -7,6 +7,7 @@
 #include "tests/cudacpu/block.h"
 #include "tests/cudacpu/kernel_table.h"
 #include "tests/cudacpu/options.h"
+#include "tests/cudacpu/race.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -101,8 +102,13 @@ void run(const Launch& launch) {
   std::vector<uint64_t> turns(count);
   std::iota(turns.begin(), turns.end(), 0);
   order.arrange(turns);
-  for (const uint64_t linear : turns) {
-    block.linear = linear;
+  std::unique_ptr<LaunchOrder> accesses;
+  if (option("race") == "on") accesses = begin_launch_order(turns);
+  for (size_t turn = 0; turn < turns.size(); ++turn) {
+    const uint64_t linear = block.linear = turns[turn];
+    if (accesses != nullptr) {
+      block.order = begin_block_order(*accesses, turn, block.warps.size());
+    }
     block.index.x = static_cast<uint32_t>(linear % launch.grid.x);
     block.index.y = static_cast<uint32_t>(linear / launch.grid.x % launch.grid.y);
     block.index.z = static_cast<uint32_t>(linear / launch.grid.x / launch.grid.y);

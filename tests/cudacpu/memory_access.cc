@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "tests/cudacpu/checkers.h"
+#include "tests/cudacpu/race.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -121,9 +122,10 @@ void resolve(Warp& warp, const Instruction& in, Request& request) {
   check_alignment(warp, in, request);
 }
 
-void observe(Warp& warp, const Instruction& in, const Request& request, AccessKind kind) {
+bool observe(Warp& warp, const Instruction& in, const Request& request, AccessKind kind) {
   const Block& block = *warp.block;
-  if (block.checks.init) check_initialised(warp, in, request, kind);
+  if (block.check_init) check_initialised(warp, in, request, kind);
+  return block.order != nullptr && check_race(warp, in, request, kind);
 }
 
 }  // namespace funnel::cudacpu

@@ -43,8 +43,9 @@ void resolve(Warp& warp, const Instruction& in, Request& request);
 // the window from those and sets the space.
 Mask split_generic(Mask mask, Request& request);
 
-// Tells the checkers and the statistics, if any is on.
-void observe(Warp& warp, const Instruction& in, const Request& request, AccessKind kind);
+// Tells the checkers and the statistics, if any is on. True if lanes write the same bytes, which is
+// right only if they write the same values.
+bool observe(Warp& warp, const Instruction& in, const Request& request, AccessKind kind);
 
 template <class F>
 void with_requests(Warp& warp, const Instruction& in, Mask mask, int slot, int bytes, F f) {

@@ -15,6 +15,20 @@ bool side_by_side(const Request& request, int bytes) {
   return true;
 }
 
+// Lanes that store to the same place must store the same value: which one stays is up to the
+// device.
+template <class M, class R>
+void check_stored(Warp& warp, const Instruction& in, const Request& request) {
+  for (int element = 0; element < in.count; ++element) {
+    const R* from = warp.reg<R>(in.list[element]);
+    each_lane(request.mask, [&](int l) {
+      const auto value = static_cast<M>(from[l]);
+      if (std::memcmp(&value, request.host[l] + element * sizeof(M), sizeof(M)) == 0) return;
+      fail(warp, in, l, FaultKind::race, "lanes of the warp store different values here");
+    });
+  }
+}
+
 // M is the type in memory, R that of the register, which may be wider.
 template <class M, class R>
 void run_load(Warp& warp, const Instruction& in, Mask mask) {
@@ -42,7 +56,8 @@ template <class M, class R>
 void run_store(Warp& warp, const Instruction& in, Mask mask) {
   const int bytes = static_cast<int>(sizeof(M)) * in.count;
   with_requests(warp, in, mask, 1, bytes, [&](Request& request) {
-    observe(warp, in, request, in.atomic ? AccessKind::atomic_write : AccessKind::write);
+    const AccessKind kind = in.atomic ? AccessKind::atomic_write : AccessKind::write;
+    const bool overlap = observe(warp, in, request, kind);
     if (in.count == 1 && sizeof(M) == sizeof(R) && side_by_side(request, bytes)) {
       std::memcpy(request.host[0], warp.reg<R>(in.list[0]), sizeof(R) * kLanes);
       return;
@@ -54,6 +69,7 @@ void run_store(Warp& warp, const Instruction& in, Mask mask) {
         std::memcpy(request.host[l] + element * sizeof(M), &value, sizeof(M));
       });
     }
+    if (overlap && !in.atomic) check_stored<M, R>(warp, in, request);
   });
 }
 

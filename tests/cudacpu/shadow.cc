@@ -31,6 +31,7 @@ void LazyArray<T>::clear() {
 }
 
 template class LazyArray<uint8_t>;
+template class LazyArray<RaceCell>;
 
 Shadow& shadow_of(const Allocation& allocation) {
   if (allocation.shadow == nullptr) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The checkers' view of one piece of memory, an allocation or a block's shared memory: which bytes
-// have been written. Pages of it exist once touched.
+// have been written, and who accessed them last. Pages of it exist once touched.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
 #include "tests/cudacpu/memory.h"
+#include "tests/cudacpu/race.h"
 
 namespace funnel::cudacpu {
 
@@ -27,8 +28,9 @@ class LazyArray {
 };
 
 struct Shadow {
-  explicit Shadow(int64_t bytes) : written(bytes) {}
+  explicit Shadow(int64_t bytes) : written(bytes), cells(bytes / 2 + 1) {}
   LazyArray<uint8_t> written;  // 1 for each written byte
+  LazyArray<RaceCell> cells;   // one for two bytes
 };
 
 // The allocation's shadow, made if missing. Memory that the host may write unseen (pinned memory,

@@ -4,6 +4,7 @@
 
 #include "tests/cudacpu/arithmetic.h"
 #include "tests/cudacpu/collective.h"
+#include "tests/cudacpu/race.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -284,12 +285,15 @@ void run_warp_barrier(Warp& warp, const Instruction& in, Mask active) {
     each_lane(one.lanes, [&](int l) { named |= its[l]; });
     return (named & ~here) == 0;
   };
+  Mask released = 0;
   for (Group& one : warp.groups) {
     if (!waits(one) || !complete(one)) continue;
+    released |= one.lanes;
     one.waiting = Waiting::no;
     ++one.pc;
     warp.switch_pc = std::min(warp.switch_pc, one.pc);
   }
+  if (released != 0) note_warp_barrier(warp, released);
 }
 
 void run_activemask(Warp& warp, const Instruction& in, Mask mask) {
