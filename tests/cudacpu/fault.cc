@@ -54,8 +54,8 @@ std::string describe_instruction(const Program& program, int index) {
 void fail(const Warp& warp, const Instruction& instruction, int lane, FaultKind kind,
           const std::string& text) {
   const Program& program = *warp.program;
-  throw Fault(kind, std::string(name_of(kind)) + ": " + text + "\n  in kernel " + program.name +
-                        ", " + describe_thread(*warp.block, warp.index, lane) + "\n  " +
+  throw Fault(kind, text + "\n  in kernel " + program.name + ", " +
+                        describe_thread(*warp.block, warp.index, lane) + "\n  " +
                         describe_instruction(program, instruction.index));
 }
 

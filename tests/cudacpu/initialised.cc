@@ -39,6 +39,7 @@ void check_initialised(const Warp& warp, const Instruction& in, const Request& r
       request.space != Space::constant) {
     return;
   }
+  if (kind == AccessKind::async_issue) return;  // the bytes are there once waited for
   const bool shared = request.space == Space::shared;
   const bool reads =
       kind == AccessKind::read || kind == AccessKind::atomic || kind == AccessKind::atomic_read;

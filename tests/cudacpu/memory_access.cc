@@ -124,8 +124,10 @@ void resolve(Warp& warp, const Instruction& in, Request& request) {
 
 bool observe(Warp& warp, const Instruction& in, const Request& request, AccessKind kind) {
   const Block& block = *warp.block;
+  // The race checker first: what it says of a copy not waited for is more to the point.
+  const bool overlap = block.order != nullptr && check_race(warp, in, request, kind);
   if (block.check_init) check_initialised(warp, in, request, kind);
-  return block.order != nullptr && check_race(warp, in, request, kind);
+  return overlap;
 }
 
 }  // namespace funnel::cudacpu

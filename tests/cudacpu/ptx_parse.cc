@@ -353,8 +353,9 @@ class BodyParser {
 // Debug sections hold the paths only for debuggers; ".file" lines hold them too.
 void read_files(PtxModule& module) {
   const std::string_view all = module.text;
-  for (size_t at = 0; (at = all.find("\n\t.file", at)) != std::string_view::npos; ++at) {
-    PtxText line(all.substr(at + 7, 4096));
+  for (size_t at = 0; (at = all.find(".file", at)) != std::string_view::npos; ++at) {
+    if (at == 0 || (all[at - 1] != '\n' && all[at - 1] != '\t')) continue;
+    PtxText line(all.substr(at + 5, 4096));
     const int64_t index = line.integer();
     module.files[static_cast<int>(index)] = line.next().text;
   }
