@@ -7,7 +7,7 @@ void Batch::resize(int64_t new_examples, int64_t new_seq_len, int64_t new_predic
   examples = new_examples;
   seq_len = new_seq_len;
   predictions = new_predictions;
-  example_ids.resize(static_cast<size_t>(examples));
+  samples.resize(static_cast<size_t>(examples));
   const Shape tokens{examples, seq_len}, guesses{examples, predictions};
   struct Part {
     Tensor* tensor;

@@ -9,6 +9,13 @@
 
 namespace funnel {
 
+struct Sample {
+  int64_t set = 0;
+  int64_t epoch = 0;    // of the data set
+  int64_t example = 0;  // in the data set
+  friend bool operator==(const Sample&, const Sample&) = default;
+};
+
 struct Batch {
   int64_t examples = 0;
   int64_t seq_len = 0;
@@ -16,8 +23,8 @@ struct Batch {
 
   int64_t step = 0;
   int64_t first_lane = 0;
-  int64_t first_sample = 0;          // step * global_batch + first_lane
-  std::vector<int64_t> example_ids;  // [examples] in the data set
+  int64_t first_sample = 0;     // step * global_batch + first_lane
+  std::vector<Sample> samples;  // [examples] where each comes from
 
   Tensor input_ids;            // i32 [examples, seq_len]      the text
   Tensor masked_ids;           // i32 [examples, seq_len]      the text as the generator sees it

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A data folder opened for reading: its examples are numbered 0 .. examples() - 1 through all
 // shards, in chunks of chunk_rows() (only the last chunk may be smaller). Safe for many threads.
+// The folder is never written to and no lock is taken, so read-only file systems and those without
+// locks do.
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "data/data_index.h"
@@ -11,11 +14,21 @@
 
 namespace funnel {
 
+// Ranks that open the same folder share the work of checking its shards.
+struct CheckShare {
+  int rank = 0;
+  int ranks = 1;
+};
+
 class DataSet {
  public:
-  // Checks the index, the vocabulary and every shard's size and attributes. Throws an input error
+  // Checks the index, the vocabulary and the size and attributes of every shard, or of every
+  // `ranks`-th; a shard that was not checked here is when it is first read. Throws an input error
   // naming the file, the field, what was expected and what was found.
-  static DataSet open(const std::filesystem::path& folder);
+  static DataSet open(const std::filesystem::path& folder, CheckShare share = {});
+  ~DataSet();
+  DataSet(DataSet&& other) noexcept;
+  DataSet& operator=(DataSet&& other) noexcept;
 
   const DataIndex& index() const { return index_; }
   const Vocabulary& vocabulary() const { return vocabulary_; }
@@ -32,12 +45,13 @@ class DataSet {
   int64_t rows_of(int64_t chunk) const;
 
  private:
+  class Shards;
   DataSet(std::filesystem::path folder, DataIndex index, Vocabulary vocabulary);
 
   std::filesystem::path folder_;
   DataIndex index_;
   Vocabulary vocabulary_;
-  std::vector<int64_t> first_example_;  // of each shard
+  std::unique_ptr<Shards> shards_;
 };
 
 }  // namespace funnel

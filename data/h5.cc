@@ -44,7 +44,7 @@ std::string unique_name(const std::string& name) {
 }  // namespace
 
 H5File H5File::open(const std::filesystem::path& path) {
-  silence();
+  const Session session;
   const std::string name = path.string();
   FUNNEL_CHECK_INPUT(std::filesystem::exists(path), name, ": no such file");
   const Handle access(access_properties(), H5Pclose);
@@ -54,7 +54,7 @@ H5File H5File::open(const std::filesystem::path& path) {
 }
 
 H5File H5File::open_image(std::span<const char> image, std::string name) {
-  silence();
+  const Session session;
   const Handle access(memory_access_properties(), H5Pclose);
   // The library copies the bytes; its parameter is not const.
   void* bytes = const_cast<char*>(image.data());
@@ -66,7 +66,7 @@ H5File H5File::open_image(std::span<const char> image, std::string name) {
 }
 
 H5File H5File::create_image(std::string name) {
-  silence();
+  const Session session;
   const Handle access(memory_access_properties(), H5Pclose);
   const Handle layout(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
   check_written(H5Pset_obj_track_times(layout, false) >= 0, name, "the file");
@@ -76,7 +76,7 @@ H5File H5File::create_image(std::string name) {
 }
 
 H5File::~H5File() {
-  silence();
+  const Session session;
   if (file_ >= 0) H5Fclose(file_);
 }
 
@@ -90,7 +90,7 @@ H5File& H5File::operator=(H5File&& other) noexcept {
 }
 
 std::vector<char> H5File::image() const {
-  silence();
+  const Session session;
   check_written(H5Fflush(file_, H5F_SCOPE_GLOBAL) >= 0, name_, "the file");
   const ssize_t size = H5Fget_file_image(file_, nullptr, 0);
   check_written(size > 0, name_, "the file");
@@ -109,17 +109,17 @@ void H5File::set_scalar(const std::string& attribute, int64_t type, const void* 
 }
 
 void H5File::set_attribute(const std::string& attribute, int64_t value) {
-  silence();
+  const Session session;
   set_scalar(attribute, H5T_STD_I64LE, &value);
 }
 
 void H5File::set_attribute(const std::string& attribute, double value) {
-  silence();
+  const Session session;
   set_scalar(attribute, H5T_IEEE_F64LE, &value);
 }
 
 void H5File::set_attribute(const std::string& attribute, const std::string& value) {
-  silence();
+  const Session session;
   const Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
   // One more byte than the text: a string type of size 0 does not exist.
   check_written(type.valid() && H5Tset_size(type, value.size() + 1) >= 0 &&
@@ -129,7 +129,7 @@ void H5File::set_attribute(const std::string& attribute, const std::string& valu
 }
 
 bool H5File::has_attribute(const std::string& attribute) const {
-  silence();
+  const Session session;
   return H5Aexists(file_, attribute.c_str()) > 0;
 }
 
@@ -148,21 +148,21 @@ void H5File::read_scalar(const std::string& attribute, int64_t type, void* value
 }
 
 int64_t H5File::int_attribute(const std::string& attribute) const {
-  silence();
+  const Session session;
   int64_t value = 0;
   read_scalar(attribute, H5T_NATIVE_INT64, &value);
   return value;
 }
 
 double H5File::double_attribute(const std::string& attribute) const {
-  silence();
+  const Session session;
   double value = 0;
   read_scalar(attribute, H5T_NATIVE_DOUBLE, &value);
   return value;
 }
 
 std::string H5File::string_attribute(const std::string& attribute) const {
-  silence();
+  const Session session;
   FUNNEL_CHECK_INPUT(has_attribute(attribute), name_, ": no attribute '", attribute, "'");
   const Handle source(H5Aopen(file_, attribute.c_str(), H5P_DEFAULT), H5Aclose);
   const Handle type(source.valid() ? H5Aget_type(source) : -1, H5Tclose);

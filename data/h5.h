@@ -20,6 +20,18 @@
 
 namespace funnel {
 
+// Where a dataset of integers lies in its file: chunks of whole rows, each followed by its
+// fletcher32 checksum. The last chunk is as long as the others.
+struct H5ChunkTable {
+  int64_t rows = 0;
+  int64_t columns = 0;        // elements in a row
+  int64_t element_bytes = 0;  // 2: unsigned, 4: signed; little-endian
+  int64_t chunk_rows = 0;
+  std::vector<int64_t> offsets;  // of the chunks, in bytes
+
+  int64_t chunk_bytes() const { return chunk_rows * columns * element_bytes; }  // without checksum
+};
+
 class H5File {
  public:
   // Opens for reading. Takes no file lock, so read-only and lockless file systems do.
@@ -67,6 +79,10 @@ class H5File {
   // one list after the other, and `ends` [count] with where each list ends.
   void read_lists(const std::string& dataset, int64_t first, int64_t count,
                   std::vector<int32_t>& values, std::vector<int64_t>& ends) const;
+
+  // Where the chunks lie. Throws an input error unless the dataset is stored as write() stores
+  // integers of 16 or 32 bits.
+  H5ChunkTable chunk_table(const std::string& dataset) const;
 
   // Attributes of the file. Setting one twice, or reading a missing one, is an Error.
   void set_attribute(const std::string& attribute, int64_t value);

@@ -127,7 +127,7 @@ herr_t take_dataset(hid_t group, const char* name, const H5O_info_t* info, void*
 }  // namespace
 
 std::vector<std::string> H5File::datasets() const {
-  silence();
+  const Session session;
   std::vector<std::string> names;
   check_read(
       H5Ovisit2(file_, H5_INDEX_NAME, H5_ITER_INC, take_dataset, &names, H5O_INFO_BASIC) >= 0,
@@ -142,17 +142,17 @@ bool H5File::has_dataset(const std::string& dataset) const {
 }
 
 Shape H5File::shape(const std::string& dataset) const {
-  silence();
+  const Session session;
   return shape_of(open_dataset(file_, name_, dataset), name_, quoted("dataset", dataset));
 }
 
 DType H5File::dtype(const std::string& dataset) const {
-  silence();
+  const Session session;
   return dtype_of_dataset(open_dataset(file_, name_, dataset), name_, quoted("dataset", dataset));
 }
 
 void H5File::write(const std::string& dataset, ConstTensor values, WriteOptions options) {
-  silence();
+  const Session session;
   const std::string what = quoted("dataset", dataset);
   const Shape& shape = values.shape();
   FUNNEL_CHECK(shape.rank() >= 1, name_, ": ", what, ": expected rank >= 1, found a scalar");
@@ -183,7 +183,7 @@ void H5File::read(const std::string& dataset, Tensor to) const {
 }
 
 void H5File::read_rows(const std::string& dataset, int64_t first, Tensor to) const {
-  silence();
+  const Session session;
   const std::string what = quoted("dataset", dataset);
   const Handle source = open_dataset(file_, name_, dataset);
   const Shape stored = shape_of(source, name_, what);

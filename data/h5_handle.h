@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the sources of H5File share: handles that close themselves, silence, and errors with HDF5's
+// What the sources of H5File share: handles that close themselves, sessions, and errors with HDF5's
 // own reason. Only they include this.
 #pragma once
 
 #include <hdf5.h>
 
+#include <mutex>
 #include <string>
 
 #include "core/base/error.h"
@@ -28,11 +29,23 @@ class Handle {
   herr_t (*close_)(hid_t);
 };
 
-// The library keeps one error stack, and one decision to print it, per thread.
-inline void silence() {
-  thread_local const herr_t silenced = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-  (void)silenced;
-}
+// Every call into the library happens within one: it must not be entered by two threads at once
+// (Debian builds it so that it takes a lock of its own, others do not), and it keeps one error
+// stack, and one decision to print it, per thread.
+class Session {
+ public:
+  Session() : lock_(mutex()) {
+    thread_local const herr_t silenced = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+    (void)silenced;
+  }
+
+ private:
+  static std::recursive_mutex& mutex() {
+    static std::recursive_mutex instance;
+    return instance;
+  }
+  std::lock_guard<std::recursive_mutex> lock_;
+};
 
 inline herr_t take_description(unsigned, const H5E_error2_t* error, void* text) {
   if (error->desc != nullptr) *static_cast<std::string*>(text) = error->desc;

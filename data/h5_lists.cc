@@ -34,7 +34,7 @@ bool holds_integer_lists(hid_t dataset) {
 }  // namespace
 
 bool H5File::is_list(const std::string& dataset) const {
-  silence();
+  const Session session;
   const Handle source(H5Dopen2(file_, dataset.c_str(), H5P_DEFAULT), H5Dclose);
   check_read(source.valid(), name_, quoted("dataset", dataset));
   return holds_integer_lists(source);
@@ -42,7 +42,7 @@ bool H5File::is_list(const std::string& dataset) const {
 
 void H5File::read_lists(const std::string& dataset, int64_t first, int64_t count,
                         std::vector<int32_t>& values, std::vector<int64_t>& ends) const {
-  silence();
+  const Session session;
   const std::string what = quoted("dataset", dataset);
   const Shape stored = shape(dataset);
   FUNNEL_CHECK_INPUT(stored.rank() == 1 && is_list(dataset), name_, ": ", what,

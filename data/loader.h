@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fills batches: sampler, chunk cache, truncation for the funnel, masking. What a batch holds is a
-// pure function of (data set, config, step, lanes).
+// pure function of (data sets, config, step, lanes).
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "data/batch.h"
-#include "data/data_set.h"
+#include "data/chunk_cache.h"
 #include "data/masking.h"
+#include "data/mixture.h"
+#include "data/sampler.h"
 
 namespace funnel {
 
@@ -28,37 +29,35 @@ struct LoaderConfig {
   int64_t funnel_stride = 1;
   // Every epoch in the order of the first; masks still change.
   bool same_order_every_epoch = false;
-  int64_t cache_bytes = int64_t{256} << 20;  // for chunks that lanes are walking through
+  // Lanes that are asked for again and again, a rank's share; 0: all. Two chunks are kept for each.
+  int64_t lanes = 0;
 };
 
-// Keeps a reference to the data set. May be used by several threads.
+// Keeps a reference to the data. May be used by several threads.
 class Loader {
  public:
   // Throws an input error when a field does not fit the data set.
-  Loader(const DataSet& data, LoaderConfig config);
-  ~Loader();
+  Loader(const Mixture& data, LoaderConfig config);
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
 
   // Fills lanes [first_lane, first_lane + lanes) of a step. Overwrites `out`; allocates nothing
   // once `out` has held as many lanes. Throws Error: see DataSet::read_chunk and mask_example.
   void load(int64_t step, int64_t first_lane, int64_t lanes, Batch& out) const;
 
-  const DataSet& data() const { return data_; }
+  const Mixture& data() const { return data_; }
   const LoaderConfig& config() const { return config_; }
 
-  // Epochs begun once `step` steps are done, with a fraction.
-  double epochs(int64_t step) const;
-
  private:
-  class ChunkCache;
-  class EpochOrders;
+  // Fills one row of a batch.
+  void load_lane(int64_t step, int64_t lane, int64_t row, Batch& out) const;
 
-  MaskingConfig masking_config() const;
-
-  const DataSet& data_;
+  const Mixture& data_;
   LoaderConfig config_;
   std::vector<uint8_t> word_starts_;  // [vocab]
-  std::unique_ptr<ChunkCache> chunks_;
-  std::unique_ptr<EpochOrders> orders_;
+  MaskingConfig masking_;
+  Sampler sampler_;
+  mutable ChunkCache chunks_;
 };
 
 }  // namespace funnel

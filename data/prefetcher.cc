@@ -8,49 +8,51 @@
 namespace funnel {
 
 Prefetcher::Prefetcher(const Loader& loader, int64_t first_step, std::vector<LaneRange> ranges,
-                       int64_t depth)
+                       int64_t depth, int readers)
     : loader_(loader),
       first_step_(first_step),
       ranges_(std::move(ranges)),
-      batches_(static_cast<size_t>(depth)) {
-  FUNNEL_CHECK(depth >= 2 && !ranges_.empty(),
-               "prefetcher: expected a depth of at least 2 and a lane range");
-  thread_ = std::thread([this] { run(); });
+      ring_(static_cast<size_t>(depth)) {
+  FUNNEL_CHECK(depth >= 2 && readers >= 1 && !ranges_.empty(),
+               "prefetcher: expected a depth of at least 2, a reader and a lane range");
+  for (int i = 0; i < readers; ++i) threads_.emplace_back([this] { run(); });
 }
 
 Prefetcher::~Prefetcher() {
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    is_stopping_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+int64_t Prefetcher::claim() {
+  std::unique_lock lock(mutex_);
+  const auto depth = static_cast<int64_t>(ring_.size());
+  // The batch in use, taken_ - 1, must not be overwritten.
+  const auto is_over = [&] { return is_stopping_ || claimed_ > failed_at_; };
+  changed_.wait(lock, [&] { return is_over() || claimed_ - (taken_ - 1) < depth; });
+  return is_over() ? -1 : claimed_++;
 }
 
 void Prefetcher::run() {
   const auto ranges = static_cast<int64_t>(ranges_.size());
-  const auto depth = static_cast<int64_t>(batches_.size());
-  try {
-    for (int64_t i = 0;; ++i) {
-      {
-        // The batch in use, taken_ - 1, must not be overwritten.
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return stopping_ || i - (taken_ - 1) < depth; });
-        if (stopping_) return;
-      }
+  for (int64_t i = claim(); i >= 0; i = claim()) {
+    std::exception_ptr failure;
+    try {
       const LaneRange& range = ranges_[static_cast<size_t>(i % ranges)];
-      loader_.load(first_step_ + i / ranges, range.first, range.count,
-                   batches_[static_cast<size_t>(i % depth)]);
-      {
-        const std::lock_guard lock(mutex_);
-        loaded_ = i + 1;
-      }
-      changed_.notify_all();
+      loader_.load(first_step_ + i / ranges, range.first, range.count, slot(i).batch);
+    } catch (...) {
+      failure = std::current_exception();
     }
-  } catch (...) {
     {
       const std::lock_guard lock(mutex_);
-      failure_ = std::current_exception();
+      if (!failure) slot(i).filled = i;
+      if (failure && i < failed_at_) {
+        failed_at_ = i;
+        failure_ = failure;
+      }
     }
     changed_.notify_all();
   }
@@ -58,22 +60,22 @@ void Prefetcher::run() {
 
 const Batch& Prefetcher::next() {
   std::unique_lock lock(mutex_);
-  if (loaded_ == taken_ && !failure_) {
+  Slot& wanted = slot(taken_);
+  const auto is_known = [&] { return wanted.filled == taken_ || failed_at_ == taken_; };
+  if (!is_known()) {
     const auto begin = std::chrono::steady_clock::now();
-    changed_.wait(lock, [&] { return loaded_ > taken_ || failure_; });
+    changed_.wait(lock, is_known);
     if (taken_ > 0) {
       const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
       waited_seconds_ += waited.count();
       ++waits_;
     }
   }
-  if (loaded_ == taken_) std::rethrow_exception(failure_);
-  const Batch& batch =
-      batches_[static_cast<size_t>(taken_ % static_cast<int64_t>(batches_.size()))];
+  if (failed_at_ == taken_) std::rethrow_exception(failure_);
   ++taken_;
   lock.unlock();
   changed_.notify_all();
-  return batch;
+  return wanted.batch;
 }
 
 }  // namespace funnel

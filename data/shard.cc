@@ -80,18 +80,18 @@ void check_shard_size(const std::filesystem::path& folder, const ShardEntry& sha
                      shard.bytes, " bytes, found ", bytes);
 }
 
-H5File open_shard(const std::filesystem::path& folder, const DataIndex& index,
+H5Rows open_shard(const std::filesystem::path& folder, const DataIndex& index,
                   const ShardEntry& shard) {
   check_shard_size(folder, shard);
-  H5File file = H5File::open(folder / shard.file);
+  const H5File file = H5File::open(folder / shard.file);
   for_each_attribute(
       index, [&](const char* name, const auto& expected) { check_equal(file, name, expected); });
   check_equal(file, kInputIds, Shape{shard.rows, index.seq_len});
   check_equal(file, kSegmentALength, Shape{shard.rows});
-  return file;
+  return H5Rows(file, {kInputIds, kSegmentALength});
 }
 
-void read_shard_rows(const H5File& file, const DataIndex& index, int64_t first, Tensor ids,
+void read_shard_rows(const H5Rows& file, const DataIndex& index, int64_t first, Tensor ids,
                      Tensor segment_a_length) {
   file.read_rows(kInputIds, first, ids);
   file.read_rows(kSegmentALength, first, segment_a_length);

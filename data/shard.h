@@ -13,6 +13,7 @@
 
 #include "data/data_index.h"
 #include "data/h5.h"
+#include "data/h5_rows.h"
 
 namespace funnel {
 
@@ -25,16 +26,16 @@ std::vector<char> shard_image(const std::string& name, const DataIndex& index, C
 
 // Opens a shard and holds it to the index: size of the file, attributes, shapes. Throws an input
 // error naming the file, the field, what was expected and what was found.
-H5File open_shard(const std::filesystem::path& folder, const DataIndex& index,
+H5Rows open_shard(const std::filesystem::path& folder, const DataIndex& index,
                   const ShardEntry& shard);
 
 // Throws an input error unless the file is there with the size that the index states.
 void check_shard_size(const std::filesystem::path& folder, const ShardEntry& shard);
 
-// Reads rows [first, first + rows) of a shard from open_shard() into `ids` [rows, seq_len] and
+// Reads rows [first, first + rows) of a shard into `ids` [rows, seq_len] and
 // `segment_a_length` [rows], both i32. Throws an input error naming file, dataset and row when an
 // id is not of the vocabulary or a length does not fit.
-void read_shard_rows(const H5File& file, const DataIndex& index, int64_t first, Tensor ids,
+void read_shard_rows(const H5Rows& file, const DataIndex& index, int64_t first, Tensor ids,
                      Tensor segment_a_length);
 
 // Writes a shard of these examples durably to FOLDER/NAME. Returns its entry for the index.

@@ -76,6 +76,15 @@ void validate_corruption(const CorruptionConfig& corruption) {
                      corruption.leak_ratio + corruption.random_ratio);
 }
 
+void validate_data(const DataConfig& data) {
+  check_range("data.prefetch_batches", data.prefetch_batches, 1, 1024);
+  check_range("data.num_readers", data.num_readers, 1, 64);
+  for (const double weight : data.weights) {
+    FUNNEL_CHECK_INPUT(weight > 0 && weight < 1e9,
+                       "data.weights: expected numbers above 0 and below 1e9, found ", weight);
+  }
+}
+
 void validate_optimizer(const OptimizerConfig& optimizer, int64_t steps) {
   check_at_least_zero("optimizer.learning_rate", optimizer.learning_rate);
   FUNNEL_CHECK_INPUT(optimizer.warmup_steps >= 0 && optimizer.warmup_steps <= steps,
@@ -145,7 +154,7 @@ void validate(const RunConfig& config) {
   validate(config.pretrain);
   validate_sequence(config);
   validate_corruption(config.corruption);
-  check_range("data.prefetch_batches", config.data.prefetch_batches, 1, 1024);
+  validate_data(config.data);
   validate_train(config.train);
   validate_optimizer(config.optimizer, config.train.steps);
 }

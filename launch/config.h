@@ -33,6 +33,9 @@ struct DataConfig {
   int64_t seq_len = 512;
   bool cached_order = true;  // every epoch repeats the order of the first
   int64_t prefetch_batches = 4;
+  int64_t num_readers = 2;
+  std::vector<double> weights;  // of the data sets; empty: all the same
+  bool log_samples = false;
 };
 
 struct TrainConfig {

@@ -242,7 +242,10 @@ RunConfig from_message(const config::Run& message) {
   run.vocab_is_set = message.model().has_vocab_size();
   run.data = {.seq_len = message.data().seq_len(),
               .cached_order = message.data().cached_order(),
-              .prefetch_batches = message.data().prefetch_batches()};
+              .prefetch_batches = message.data().prefetch_batches(),
+              .num_readers = message.data().num_readers(),
+              .weights = {message.data().weights().begin(), message.data().weights().end()},
+              .log_samples = message.data().log_samples()};
   objective_from(message.objective(), run);
   run.optimizer = optimizer_from(message.optimizer());
   run.train = train_from(message.train());
@@ -254,9 +257,13 @@ config::Run to_message(const RunConfig& run) {
   config::Run message;
   model_to(run.pretrain.model, run.vocab_is_set, *message.mutable_model());
   objective_to(run, *message.mutable_objective());
-  message.mutable_data()->set_seq_len(run.data.seq_len);
-  message.mutable_data()->set_cached_order(run.data.cached_order);
-  message.mutable_data()->set_prefetch_batches(run.data.prefetch_batches);
+  config::Data& data = *message.mutable_data();
+  data.set_seq_len(run.data.seq_len);
+  data.set_cached_order(run.data.cached_order);
+  data.set_prefetch_batches(run.data.prefetch_batches);
+  data.set_num_readers(run.data.num_readers);
+  for (const double weight : run.data.weights) data.add_weights(weight);
+  data.set_log_samples(run.data.log_samples);
   optimizer_to(run.optimizer, *message.mutable_optimizer());
   train_to(run.train, *message.mutable_train());
   message.set_device(device_to(run.device));

@@ -25,7 +25,8 @@ using namespace funnel;
 struct Options {
   std::vector<std::filesystem::path> configs;
   std::vector<std::string> overrides;
-  RunPaths paths;
+  std::vector<std::string> data;
+  std::filesystem::path run;
   bool print_config = false;
 };
 
@@ -39,8 +40,12 @@ void declare(CLI::App& app, Options& options) {
          "--set", options.overrides,
          "override one field, path=value, as in --set optimizer.learning_rate=3e-4; repeatable")
       ->allow_extra_args(false);
-  app.add_option("--data", options.paths.data, "folder of shards made by funnel-shard build");
-  app.add_option("--run", options.paths.run,
+  app.add_option(
+         "--data", options.data,
+         "folder of shards made by funnel-shard build; several, as DIR:WEIGHT, are mixed in "
+         "proportion to their weights (1 if none is given)")
+      ->allow_extra_args(false);
+  app.add_option("--run", options.run,
                  "run folder: made, or resumed if it holds a run; keeps config.textproto, log.txt, "
                  "metrics.jsonl and checkpoints");
   app.add_flag("--print-config", options.print_config, "print the resolved configuration and exit");
@@ -57,9 +62,8 @@ RunConfig configuration(Comm& comm, const Options& options) {
   together(comm, [&] {
     config = load_config(options.configs, options.overrides);
     if (options.print_config) return;
-    FUNNEL_CHECK_INPUT(!options.paths.data.empty(),
-                       "--data is missing: a folder made by funnel-shard");
-    FUNNEL_CHECK_INPUT(!options.paths.run.empty(), "--run is missing: the folder of this run");
+    FUNNEL_CHECK_INPUT(!options.data.empty(), "--data is missing: a folder made by funnel-shard");
+    FUNNEL_CHECK_INPUT(!options.run.empty(), "--run is missing: the folder of this run");
   });
   return config;
 }
@@ -71,11 +75,15 @@ ExitCode run(const World& world, const Options& options) {
     if (world.rank() == 0) std::fputs(resolved_text(config).c_str(), stdout);
     return ExitCode::kDone;
   }
+  RunPaths paths{.data = {}, .run = options.run};
+  together(*host_comm, [&] {
+    for (const std::string& text : options.data) paths.data.push_back(parse_data_source(text));
+  });
   catch_stop_signals();
   const ChosenDevice chosen = choose_device(*host_comm, config.device, world.node_rank());
   const std::unique_ptr<Comm> comm =
       comm_for_device(std::move(host_comm), chosen.device, world.host());
-  Trainer trainer(*comm, config, options.paths, chosen);
+  Trainer trainer(*comm, config, paths, chosen);
   return trainer.run();
 }
 

@@ -22,7 +22,7 @@ bool may_change(const std::string& difference) {
   for (const char* field :
        {"train.steps:", "train.eval_every_steps:", "train.eval_batches:", "train.save_every_steps:",
         "train.keep_checkpoints:", "train.log_every_steps:", "train.max_nonfinite_steps:",
-        "data.prefetch_batches:", "device:"}) {
+        "data.prefetch_batches:", "data.num_readers:", "data.log_samples:", "device:"}) {
     if (difference.starts_with(field)) return true;
   }
   return false;
@@ -40,7 +40,7 @@ Trainer::Trainer(Comm& comm, RunConfig config, const RunPaths& paths, ChosenDevi
     : comm_(comm), config_(std::move(config)), device_(std::move(device)) {
   together(comm, [&] {
     shards_of_rank(config_.train.logical_shards, comm.rank(), comm.size());
-    open_data(paths.data);
+    data_ = open_run_data(paths.data, {comm.rank(), comm.size()}, config_);
   });
   open_run_folder(paths);
   together(comm, [&] { learner_ = std::make_unique<Learner>(comm, config_, device_.device); });
@@ -48,27 +48,8 @@ Trainer::Trainer(Comm& comm, RunConfig config, const RunPaths& paths, ChosenDevi
   together(comm, [&] { start_reporting(); });
 }
 
-void Trainer::open_data(const std::filesystem::path& folder) {
-  data_ = std::make_unique<DataSet>(DataSet::open(folder));
-  set_vocabulary(config_, data_->vocabulary().size(), folder.string());
-  check_seq_len(*data_);
-  const std::filesystem::path held_out = folder / kHeldOutFolder;
-  if (!std::filesystem::exists(held_out)) return;
-  held_out_ = std::make_unique<DataSet>(DataSet::open(held_out));
-  check_seq_len(*held_out_);
-  FUNNEL_CHECK_INPUT(held_out_->vocabulary().digest() == data_->vocabulary().digest(),
-                     held_out.string(), ": vocabulary: expected that of ", folder.string(),
-                     " with SHA-256 ", data_->vocabulary().digest(), ", found ",
-                     held_out_->vocabulary().digest());
-}
-
-void Trainer::check_seq_len(const DataSet& data) const {
-  FUNNEL_CHECK_INPUT(data.seq_len() == config_.data.seq_len, "data.seq_len: expected ",
-                     data.seq_len(), ", the tokens in a sequence of ", data.folder().string(),
-                     "; found ", config_.data.seq_len);
-}
-
 void Trainer::open_run_folder(const RunPaths& paths) {
+  run_path_ = paths.run;
   checkpoints_ = paths.run / "checkpoints";
   together(comm_, [&] {
     if (!is_root()) return;
@@ -105,7 +86,7 @@ void Trainer::resume() {
   const HostState host = learner_->host_state();
   TrainingState state{.run_id = run_id_,
                       .config_text = {},
-                      .vocabulary_digest = data_->vocabulary().digest(),
+                      .vocabulary_digest = data_->training.vocabulary().digest(),
                       .layout = learner_->layout(),
                       .values = host.values,
                       .moment1 = host.moment1,
@@ -141,10 +122,10 @@ void Trainer::log_start(double peak_flops) const {
   const bool electra = pretrain.objective == Objective::electra;
   log_info(concat(electra ? "ELECTRA " : "MLM ", layout_name(pretrain.model), ", ",
                   learner_->params().count(), " parameters, run ", run_id_));
-  log_info(concat(data_->examples(), " sequences of ", data_->seq_len(), " tokens, ",
-                  held_out_ ? held_out_->examples() : 0, " held out; ", config_.train.global_batch,
-                  " a step in ", config_.train.logical_shards, " logical shards on ", comm_.size(),
-                  comm_.size() == 1 ? " rank" : " ranks"));
+  log_info(concat(data_->training.examples(), " sequences of ", config_.data.seq_len, " tokens, ",
+                  data_->held_out ? data_->held_out->examples() : 0, " held out; ",
+                  config_.train.global_batch, " a step in ", config_.train.logical_shards,
+                  " logical shards on ", comm_.size(), comm_.size() == 1 ? " rank" : " ranks"));
   const std::string peak = concat(", multiply-add peak ", static_cast<int64_t>(peak_flops / 1e9),
                                   " GFLOP/s over all ranks");
   log_info(
@@ -152,15 +133,21 @@ void Trainer::log_start(double peak_flops) const {
 }
 
 ExitCode Trainer::run() {
-  if (step_ < config_.train.steps) {
-    feed_ = std::make_unique<ShardFeed>(*data_, config_, learner_->shards(), step_);
-  }
+  if (step_ < config_.train.steps) start_feed();
   if (is_root()) reporter_->start();
   while (step_ < config_.train.steps) {
     if (const std::optional<ExitCode> end = advance()) return *end;
   }
   tell(concat("done: ", step_, " steps, checkpoints in ", checkpoints_.string()));
   return ExitCode::kDone;
+}
+
+void Trainer::start_feed() {
+  feed_ = std::make_unique<ShardFeed>(data_->training, config_, learner_->shards(), step_);
+  if (!config_.data.log_samples) return;
+  const std::filesystem::path folder = run_path_ / "samples";
+  std::filesystem::create_directories(folder);
+  feed_->log_samples(folder / concat("rank-", comm_.rank(), ".txt"));
 }
 
 std::optional<ExitCode> Trainer::advance() {
@@ -192,9 +179,9 @@ std::optional<ExitCode> Trainer::judge(const StepReport& report) {
 }
 
 void Trainer::evaluate() {
-  if (!held_out_ || config_.train.eval_batches == 0) return;
+  if (!data_->held_out || config_.train.eval_batches == 0) return;
   const Reporter::Clock::time_point before = Reporter::Clock::now();
-  ShardFeed feed(*held_out_, config_, learner_->shards(), 0);
+  ShardFeed feed(*data_->held_out, config_, learner_->shards(), 0);
   const PretrainMetrics metrics = learner_->evaluate(
       config_.train.eval_batches, [&]() -> const PretrainBatch& { return feed.next(); });
   if (!is_root()) return;
@@ -211,7 +198,7 @@ void Trainer::save() {
                             .samples = step_ * config_.train.global_batch,
                             .seed = config_.train.seed,
                             .config_text = resolved_text(config_),
-                            .vocabulary_digest = data_->vocabulary().digest(),
+                            .vocabulary_digest = data_->training.vocabulary().digest(),
                             .layout = learner_->layout(),
                             .values = host.values,
                             .moment1 = host.moment1,

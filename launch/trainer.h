@@ -8,13 +8,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/base/error.h"
-#include "data/data_set.h"
 #include "launch/config.h"
 #include "launch/device_choice.h"
 #include "launch/learner.h"
 #include "launch/reporter.h"
+#include "launch/run_data.h"
 #include "launch/run_folder.h"
 #include "launch/shard_feed.h"
 #include "parallel/comm.h"
@@ -22,8 +23,8 @@
 namespace funnel {
 
 struct RunPaths {
-  std::filesystem::path data;  // a folder made by funnel-shard build
-  std::filesystem::path run;   // created, or resumed
+  std::vector<DataSource> data;  // folders made by funnel-shard build
+  std::filesystem::path run;     // created, or resumed
 };
 
 class Trainer {
@@ -36,12 +37,11 @@ class Trainer {
   ExitCode run();
 
  private:
-  void open_data(const std::filesystem::path& folder);
-  void check_seq_len(const DataSet& data) const;
   void open_run_folder(const RunPaths& paths);
   void agree_with_stored_config();
   void resume();
   void start_reporting();
+  void start_feed();
   void log_start(double peak_flops) const;
 
   // One step and what follows from it; a value ends the run.
@@ -61,9 +61,9 @@ class Trainer {
   ChosenDevice device_;
   std::unique_ptr<RunFolder> folder_;  // rank 0 only
   std::string run_id_;
+  std::filesystem::path run_path_;
   std::filesystem::path checkpoints_;
-  std::unique_ptr<DataSet> data_;
-  std::unique_ptr<DataSet> held_out_;  // null if the data has none
+  std::optional<RunData> data_;
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<ShardFeed> feed_;
   std::unique_ptr<Reporter> reporter_;  // rank 0 only

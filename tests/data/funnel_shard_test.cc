@@ -34,9 +34,10 @@ Outcome run(const std::string& arguments) {
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
 }
 
-void expect_fails(const std::string& arguments, std::initializer_list<std::string> parts) {
+void expect_fails(const std::string& arguments, std::initializer_list<std::string> parts,
+                  int exit_code = 2) {
   const Outcome outcome = run(arguments);
-  EXPECT_EQ(outcome.exit_code, 2) << arguments << '\n' << outcome.output;
+  EXPECT_EQ(outcome.exit_code, exit_code) << arguments << '\n' << outcome.output;
   for (const std::string& part : parts) {
     EXPECT_NE(outcome.output.find(part), std::string::npos)
         << arguments << "\nexpected '" << part << "' in: " << outcome.output;
@@ -79,6 +80,11 @@ class FunnelShard : public ::testing::Test {
     return expect_works(concat("build --vocab ", at("v.txt"), " --output ", at("data"),
                                " --seq-len 32 --shard-rows 256 --chunk-rows 64 ", options, " ",
                                at("text")));
+  }
+
+  std::string make_data_again(const std::string& options) {
+    std::filesystem::remove_all(folder_ / "data");
+    return make_data(options);
   }
 
   testing::TemporaryFolder folder_;
@@ -147,23 +153,48 @@ TEST_F(FunnelShard, SameTextGivesSameBytes) {
   EXPECT_NE(read_text_file(folder_ / "data/index.textproto"), first);
 }
 
+// Where a shard's dataset stores its rows: the library's own word.
+int64_t offset_of_row(const std::filesystem::path& shard, const char* dataset, int64_t row) {
+  const H5ChunkTable table = H5File::open(shard).chunk_table(dataset);
+  return table.offsets[row / table.chunk_rows] +
+         row % table.chunk_rows * table.columns * table.element_bytes;
+}
+
 TEST_F(FunnelShard, VerifyNamesTheDamage) {
   make_vocab();
-  make_data();
+  make_data("--held-out 0.2");
   const std::filesystem::path shard = folder_ / "data/shard-00001.h5";
   const std::vector<char> sound = read_file(shard);
-  std::vector<char> damaged = sound;
-  damaged[damaged.size() / 2] ^= 4;
-  write_durably(shard, damaged);
-  expect_fails("verify " + at("data"), {"shard-00001.h5", "SHA-256", "1 problem"});
+  const auto write_flipped = [&](const std::vector<int64_t>& offsets) {
+    std::vector<char> damaged = sound;
+    for (const int64_t offset : offsets) damaged[offset] ^= 4;
+    write_durably(shard, damaged);
+  };
+  const std::string verify = "verify " + at("data");
+  const std::string rows = "'input_ids', rows 64 to 127: expected checksum";
+  write_flipped({offset_of_row(shard, kInputIds, 70)});
+  expect_fails(verify, {"shard-00001.h5", "SHA-256", rows, "2 problems"}, 93);
+  // Several damages, in several places, all at once.
+  std::filesystem::remove(folder_ / "data/held_out/shard-00000.h5");
+  write_flipped({offset_of_row(shard, kInputIds, 70), offset_of_row(shard, kInputIds, 200),
+                 offset_of_row(shard, kSegmentALength, 3)});
+  expect_fails(verify + " --threads 3",
+               {rows, "'input_ids', rows 192 to 255:", "'segment_a_length', rows 0 to 255:",
+                "shard-00000.h5: the index lists this shard, but: No such file", "5 problems"},
+               93);
+  make_data_again("--held-out 0.2");
+  write_flipped({static_cast<int64_t>(sound.size()) - 1});
+  expect_fails(verify, {"SHA-256", "every row is sound", "1 problem"}, 93);
+  write_flipped({8});  // the superblock's version
+  expect_fails(verify, {"SHA-256", "shard-00001.h5: cannot read it as an HDF5 file"}, 93);
   write_durably(shard, std::span(sound).first(sound.size() / 2));
-  expect_fails("verify " + at("data"), {"shard-00001.h5", "bytes"});
+  expect_fails(verify, {"shard-00001.h5", "bytes"}, 93);
   std::filesystem::remove(shard);
-  expect_fails("verify " + at("data"), {"shard-00001.h5", "No such file"});
+  expect_fails(verify, {"shard-00001.h5", "No such file"}, 93);
   write_durably(shard, sound);
-  expect_works("verify " + at("data"));
+  expect_works(verify);
   write_durably(folder_ / "data/shard-00099.h5", sound);
-  expect_fails("verify " + at("data"), {"shard-00099.h5", "does not list"});
+  expect_fails(verify, {"shard-00099.h5", "does not list"}, 93);
 }
 
 TEST_F(FunnelShard, BadInputIsNamed) {

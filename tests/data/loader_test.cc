@@ -20,13 +20,13 @@ constexpr int64_t kExamples = 37, kSeq = 16, kVocab = 50;
 
 class LoaderTest : public ::testing::Test {
  protected:
-  LoaderTest() : data_((write(folder_.path()), DataSet::open(folder_.path()))) {}
+  LoaderTest() : data_((write(folder_.path()), Mixture::open({{folder_.path()}}))) {}
   static void write(const std::filesystem::path& folder) {
     testing::write_numbered_data(folder, kExamples, kSeq, kVocab, 4, 12);
   }
 
   testing::TemporaryFolder folder_;
-  DataSet data_;
+  Mixture data_;
 };
 
 template <class T>
@@ -36,14 +36,14 @@ std::vector<T> values(ConstTensor tensor) {
 
 struct Content {
   explicit Content(const Batch& batch)
-      : examples(batch.example_ids),
+      : examples(batch.samples),
         ids(values<int32_t>(batch.input_ids)),
         masked(values<int32_t>(batch.masked_ids)),
         positions(values<int32_t>(batch.positions)),
         targets(values<int32_t>(batch.targets)),
         segments(values<uint8_t>(batch.segments)),
         padded(values<uint8_t>(batch.padded)) {}
-  std::vector<int64_t> examples;
+  std::vector<Sample> examples;
   std::vector<int32_t> ids, masked, positions, targets;
   std::vector<uint8_t> segments, padded;
   bool operator==(const Content&) const = default;
@@ -58,9 +58,9 @@ TEST_F(LoaderTest, RowsAreWhatWasStored) {
   EXPECT_EQ(batch.input_ids.shape(), (Shape{3, kSeq}));
   EXPECT_EQ(batch.positions.shape(), (Shape{3, 4}));
   for (int64_t row = 0; row < 3; ++row) {
-    const EpochPosition at = epoch_position(kExamples, 5, 2, 1 + row);
-    const int64_t example = EpochOrder(3, at.epoch, kExamples, 4).example(at.position);
-    EXPECT_EQ(batch.example_ids[row], example);
+    const Visit at = Sampler({{kExamples}}, 5).visit(2, 1 + row);
+    const int64_t example = EpochOrder(3, 0, at.epoch, kExamples, 4).example(at.position);
+    EXPECT_EQ(batch.samples[row], (Sample{0, at.epoch, example}));
     const int64_t a = 1 + example % (kSeq - 4);
     std::vector<int32_t> ids(kSeq);
     for (int64_t i = 0; i < kSeq; ++i) {
@@ -72,8 +72,9 @@ TEST_F(LoaderTest, RowsAreWhatWasStored) {
       EXPECT_EQ(batch.padded.as<uint8_t>()[row * kSeq + i], 0);
     }
     std::vector<int32_t> masked(kSeq), positions(4), targets(4);
-    mask_example({.seed = 3, .predictions = 4, .vocab = kVocab, .special = data_.index().special},
-                 at.epoch, example, ids, {masked, positions, targets});
+    mask_example(
+        {.seed = 3, .predictions = 4, .vocab = kVocab, .special = data_.set(0).index().special},
+        at.epoch, example, ids, {masked, positions, targets});
     EXPECT_TRUE(
         std::equal(masked.begin(), masked.end(), batch.masked_ids.as<int32_t>() + row * kSeq));
     EXPECT_TRUE(
@@ -90,7 +91,7 @@ TEST_F(LoaderTest, EveryExampleOncePerEpoch) {
     std::vector<int64_t> order;
     for (int64_t step = 0; step < kExamples; ++step) {
       loader.load(epoch * kExamples + step, 0, 1, batch);
-      order.push_back(batch.example_ids[0]);
+      order.push_back(batch.samples[0].example);
     }
     EXPECT_EQ(std::set<int64_t>(order.begin(), order.end()).size(), size_t{kExamples});
     orders.push_back(order);
@@ -106,7 +107,7 @@ TEST_F(LoaderTest, SameOrderEveryEpochChangesMasksOnly) {
   for (int64_t step = 0; step < kExamples; ++step) {
     loader.load(step, 0, 1, first);
     loader.load(step + kExamples, 0, 1, second);
-    EXPECT_EQ(first.example_ids, second.example_ids);
+    EXPECT_EQ(first.samples[0].example, second.samples[0].example);
     masks_differ |= Content(first).positions != Content(second).positions;
   }
   EXPECT_TRUE(masks_differ);
@@ -124,7 +125,7 @@ TEST_F(LoaderTest, LanesDoNotDependOnHowTheyAreCut) {
         for (int64_t first = 0; first < 8; first += lanes) {
           loader.load(step, first, lanes, part);
           for (int64_t lane = 0; lane < lanes; ++lane) {
-            EXPECT_EQ(part.example_ids[lane], whole.example_ids[first + lane]);
+            EXPECT_EQ(part.samples[lane], whole.samples[first + lane]);
             EXPECT_TRUE(std::equal(part.masked_ids.as<int32_t>() + lane * kSeq,
                                    part.masked_ids.as<int32_t>() + (lane + 1) * kSeq,
                                    whole.masked_ids.as<int32_t>() + (first + lane) * kSeq));
@@ -155,8 +156,8 @@ TEST_F(LoaderTest, StrategiesDiffer) {
 }
 
 TEST_F(LoaderTest, CacheDoesNotChangeTheData) {
-  // Room for one chunk only, and for all.
-  const Loader small(data_, {.global_batch = 8, .predictions = 3, .cache_bytes = 1});
+  // Room for a chunk or two a lane, which is less than all, and for all.
+  const Loader small(data_, {.global_batch = 8, .predictions = 3, .lanes = 1});
   const Loader large(data_, {.global_batch = 8, .predictions = 3});
   Batch a, b;
   for (int64_t step = 0; step < 20; ++step) {
@@ -172,7 +173,7 @@ TEST_F(LoaderTest, TruncationForTheFunnel) {
   Batch a, b;
   plain.load(0, 0, 8, a);
   funnel.load(0, 0, 8, b);
-  EXPECT_EQ(a.example_ids, b.example_ids);
+  EXPECT_EQ(a.samples, b.samples);
   EXPECT_EQ(Content(a).segments, Content(b).segments);
   for (int64_t row = 0; row < 8; ++row) {
     for (int64_t i = 0; i < kSeq; ++i) {
@@ -208,7 +209,7 @@ TEST(LoaderPadding, FlagsSegmentsAndPredictions) {
     writer.add(ids, row.a);
   }
   writer.finish(vocabulary, 100);
-  const DataSet data = DataSet::open(folder / "d");
+  const Mixture data = Mixture::open({{folder / "d"}});
   for (const int64_t stride : {1, 4}) {
     const int64_t full = kSeq - (stride - 1), predictions = 6;
     const Loader loader(data,
@@ -217,7 +218,7 @@ TEST(LoaderPadding, FlagsSegmentsAndPredictions) {
     loader.load(0, 0, 7, batch);
     int64_t absent = 0;
     for (int64_t lane = 0; lane < 7; ++lane) {
-      const Row& row = rows.at(batch.example_ids[lane]);
+      const Row& row = rows.at(batch.samples[lane].example);
       const int64_t length = std::min(row.length, full);
       for (int64_t i = 0; i < kSeq; ++i) {
         EXPECT_EQ(batch.padded.as<uint8_t>()[lane * kSeq + i], i >= length);

@@ -13,20 +13,20 @@ namespace {
 
 class PrefetcherTest : public ::testing::Test {
  protected:
-  PrefetcherTest() : data_((write(folder_.path()), DataSet::open(folder_.path()))) {}
+  PrefetcherTest() : data_((write(folder_.path()), Mixture::open({{folder_.path()}}))) {}
   static void write(const std::filesystem::path& folder) {
     testing::write_numbered_data(folder, 30, 16, 50, 4, 8);
   }
 
   testing::TemporaryFolder folder_;
-  DataSet data_;
+  Mixture data_;
   Loader loader_{data_, {.seed = 4, .global_batch = 8, .predictions = 3}};
 };
 
 TEST_F(PrefetcherTest, GivesEveryRangeOfEveryStepInOrder) {
-  for (const int64_t depth : {2, 3, 8}) {
+  for (const auto& [depth, readers] : {std::pair<int64_t, int>{2, 1}, {3, 2}, {8, 5}, {2, 4}}) {
     const std::vector<LaneRange> ranges{{0, 2}, {4, 2}, {6, 1}};
-    Prefetcher prefetcher(loader_, 5, ranges, depth);
+    Prefetcher prefetcher(loader_, 5, ranges, depth, readers);
     Batch expected;
     for (int64_t step = 5; step < 25; ++step) {
       for (const LaneRange& range : ranges) {
@@ -35,7 +35,7 @@ TEST_F(PrefetcherTest, GivesEveryRangeOfEveryStepInOrder) {
         ASSERT_EQ(batch.step, step);
         ASSERT_EQ(batch.first_lane, range.first);
         ASSERT_EQ(batch.first_sample, expected.first_sample);
-        ASSERT_EQ(batch.example_ids, expected.example_ids);
+        ASSERT_EQ(batch.samples, expected.samples);
         for (int64_t i = 0; i < expected.masked_ids.elements(); ++i) {
           ASSERT_EQ(batch.masked_ids.as<int32_t>()[i], expected.masked_ids.as<int32_t>()[i]);
         }
@@ -50,22 +50,22 @@ TEST_F(PrefetcherTest, BatchInUseIsLeftAlone) {
   Prefetcher prefetcher(loader_, 0, {{0, 8}}, 2);
   for (int64_t step = 0; step < 20; ++step) {
     const Batch& batch = prefetcher.next();
-    const std::vector<int64_t> before = batch.example_ids;
+    const std::vector<Sample> before = batch.samples;
     // Let the thread load as far ahead as it may.
     Batch other;
     for (int i = 0; i < 20; ++i) loader_.load(i, 0, 8, other);
-    EXPECT_EQ(batch.example_ids, before);
+    EXPECT_EQ(batch.samples, before);
     EXPECT_EQ(batch.step, step);
   }
 }
 
 TEST_F(PrefetcherTest, EndsWhileTheThreadIsBusy) {
-  for (int i = 0; i < 20; ++i) Prefetcher prefetcher(loader_, i, {{0, 8}}, 3);
+  for (int i = 0; i < 20; ++i) Prefetcher prefetcher(loader_, i, {{0, 8}}, 3, 1 + i % 4);
 }
 
 TEST_F(PrefetcherTest, ErrorsComeAfterTheGoodBatches) {
   std::filesystem::remove(folder_ / "shard-00002.h5");
-  Prefetcher prefetcher(loader_, 0, {{0, 1}}, 3);
+  Prefetcher prefetcher(loader_, 0, {{0, 1}}, 4, 3);
   // Shards 0, 1 and 3 are there, but lane 0 meets shard 2 at some step of the first epoch or next.
   const auto read_on = [&] {
     for (int64_t step = 0; step < 1000; ++step) {

@@ -173,7 +173,9 @@ TEST(Config, DerivedDefaults) {
 TEST(Config, ResolvedTextHasEveryField) {
   RunConfig config = parse_config(kSmall, "text");
   set_vocabulary(config, 100, "a data set");
+  config.data.weights = {3, 1};  // empty unless there are several data sets
   const std::string text = resolved_text(config);
+  EXPECT_EQ(parse_config(text, "text").data.weights, config.data.weights);
   // The names in the schema, found without its parser.
   std::ifstream in(kConfigs / "schema.proto");
   int fields = 0;

@@ -128,7 +128,7 @@ class DeviceTrainer : public ::testing::Test {
   std::vector<float> train(const std::string& run, int64_t steps, Device device) {
     config_.train.steps = steps;
     SoloComm solo;
-    const RunPaths paths{folder_ / "data", folder_ / run};
+    const RunPaths paths{{{folder_ / "data"}}, folder_ / run};
     EXPECT_EQ(Trainer(solo, config_, paths, {device, "under test"}).run(), ExitCode::kDone);
     Learner learner(solo, config_);
     TrainingState state;

@@ -246,7 +246,7 @@ TEST(Learner, LearnsATinyCorpusByHeart) {
   config.train.logical_shards = 1;
   config.train.steps = 1200;
   write_numbered_data(folder / "data", 8, config.data.seq_len, model.vocab, 8, 8);
-  const DataSet data = DataSet::open(folder / "data");
+  const Mixture data = Mixture::open({{folder / "data"}});
 
   SoloComm solo;
   Learner learner(solo, config);

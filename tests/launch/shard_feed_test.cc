@@ -29,11 +29,11 @@ class ShardFeedTest : public ::testing::Test {
  protected:
   ShardFeedTest() {
     write_numbered_data(folder_ / "data", 21, kSeq, 30, 4, 8);
-    data_ = std::make_unique<DataSet>(DataSet::open(folder_ / "data"));
+    data_ = std::make_unique<Mixture>(Mixture::open({{folder_ / "data"}}));
   }
 
   TemporaryFolder folder_;
-  std::unique_ptr<DataSet> data_;
+  std::unique_ptr<Mixture> data_;
 };
 
 // Rows of a rank's shard are the rows of the global batch that belong there, from any first step.

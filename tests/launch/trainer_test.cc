@@ -30,7 +30,7 @@ class TrainerTest : public ::testing::Test {
   }
   ~TrainerTest() override { clear_stop_request(); }
 
-  RunPaths paths(const std::string& run) const { return {folder_ / "data", folder_ / run}; }
+  RunPaths paths(const std::string& run) const { return {{{folder_ / "data"}}, folder_ / run}; }
 
   ExitCode train(const std::string& run, int ranks = 1) {
     std::vector<ExitCode> codes(ranks);

@@ -10,7 +10,7 @@ namespace {
 // Copies a rest's examples into the writer.
 void add_rest(const std::filesystem::path& folder, const ShardEntry& rest, ShardWriter& writer) {
   const DataIndex& index = writer.index();
-  const H5File file = open_shard(folder, index, rest);
+  const H5Rows file = open_shard(folder, index, rest);
   std::vector<int32_t> ids(static_cast<size_t>(rest.rows * index.seq_len));
   std::vector<int32_t> lengths(static_cast<size_t>(rest.rows));
   read_shard_rows(file, index, 0, Tensor(ids.data(), {rest.rows, index.seq_len}, DType::i32),
