@@ -81,7 +81,7 @@ if tools/install_deps.sh && tools/test_python.sh; then
     echo "=== no nvcc on this machine: the CUDA backend is neither built nor tested"
     suite cpu
   fi
-  suite asan base backend ops layers model optim data
+  suite asan base backend ops layers model optim data fuzz
   suite tsan ops
 else
   failed=1

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as a text file, compressed or not, as plain text and as JSON lines: documents without
 // empty lines, or an input error.
-#include <cstddef>
-#include <cstdint>
 #include <cstdlib>
-#include <string>
 
 #include "core/base/error.h"
 #include "data/text_documents.h"
+#include "tests/data/compressed_text.h"
+#include "tests/fuzz/fuzz_target.h"
 
 namespace {
 
@@ -34,6 +33,12 @@ void read(TextFormat format, const std::string& bytes, const TextOptions& option
 }
 
 }  // namespace
+
+std::vector<std::string> funnel::testing::fuzz_seeds() {
+  const std::string plain = "One line.\nAnother.\n\nA second document, caf\xc3\xa9.\n";
+  const std::string lines = "{\"text\": \"one\\ntwo\"}\n{\"text\": \"three\"}\n";
+  return {plain, lines, gzip(plain), gzip(lines), zstd(plain), zstd(lines)};
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string bytes(reinterpret_cast<const char*>(data), size);

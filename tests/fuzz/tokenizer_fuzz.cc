@@ -3,12 +3,11 @@
 // vocabulary without its special pieces; the rest is text. Oracles: bad input throws Error and
 // nothing else; the longest match written naively; text further down, so that it lies otherwise in
 // blocks, has the same words; what is remembered changes nothing.
-#include <cstdint>
 #include <cstdlib>
-#include <string>
 
 #include "core/base/error.h"
 #include "data/tokenizer.h"
+#include "tests/fuzz/fuzz_target.h"
 
 namespace funnel {
 namespace {
@@ -87,6 +86,15 @@ void check(std::string_view pieces, std::string_view text) {
 
 }  // namespace
 }  // namespace funnel
+
+std::vector<std::string> funnel::testing::fuzz_seeds() {
+  return {
+      "un\n##able\n##b\n\xff"
+      "unable, b\xc3\xa9"
+      "d 1.5",
+      "a\n##a\n\xff"
+      "aaaa \xe4\xb8\xad\xe6\x96\x87 \xc4\xb0 A\xcc\x81"};
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
