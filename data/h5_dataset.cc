@@ -23,6 +23,8 @@ hid_t memory_type(DType dtype) {
       return H5T_NATIVE_INT32;
     case DType::u8:
       return H5T_NATIVE_UINT8;
+    case DType::bf16:
+      break;  // no file holds it
   }
   return -1;
 }
@@ -38,6 +40,8 @@ hid_t file_type(DType dtype) {
       return H5T_STD_I32LE;
     case DType::u8:
       return H5T_STD_U8LE;
+    case DType::bf16:
+      break;
   }
   return -1;
 }

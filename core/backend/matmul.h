@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one matrix product of the engine: strided, batched, with bias and accumulation.
+// The one matrix product of the engine: strided, batched, with bias, accumulation and, where a
+// backend has it, GELU at its end.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,10 @@ namespace funnel {
 // for i in [0, batch), where op(A) is [m, k], op(B) is [k, n] and C is [m, n]. Matrices are
 // row-major; `lda` is the distance between stored rows of A (A is stored [k, m] when transposed),
 // `stride_a` the distance between A[i] and A[i + 1], both in elements. C must not overlap A or B.
+// bf16 is multiplied and added as f32; a result in bf16 is rounded once, when it is written.
 struct Matmul {
-  DType dtype = DType::f32;  // f32 or f64, of all operands
+  DType dtype = DType::f32;    // of A and B: f32, f64 or bf16
+  DType c_dtype = DType::f32;  // of C and the bias: dtype, or f32 where that is bf16
   int64_t m = 0, n = 0, k = 0;
   const void* a = nullptr;
   int64_t lda = 0;

@@ -110,6 +110,7 @@ class BlockedAttention {
 
   void multiply(Matmul args) {
     args.dtype = dtype_of<T>();
+    args.c_dtype = dtype_of<T>();
     matmul(context_, args);
   }
 

@@ -103,6 +103,7 @@ class MaterialisedAttention {
   template <class A, class B>
   void multiply(Matmul args, Matrices<A> a, Matrices<B> b, Matrices<T> c) {
     args.dtype = dtype_of<T>();
+    args.c_dtype = dtype_of<T>();
     args.a = a.data;
     args.lda = a.ld;
     args.stride_a = a.stride;

@@ -27,6 +27,7 @@ void linear_forward(Context& context, ConstTensor x, ConstTensor w, ConstTensor 
   check_bias("linear_forward: bias", bias, w.dtype(), out);
   check_operand("linear_forward: y", y, w.dtype(), x.rows(), out);
   matmul(context, {.dtype = w.dtype(),
+                   .c_dtype = w.dtype(),
                    .m = x.rows(),
                    .n = out,
                    .k = in,
@@ -45,6 +46,7 @@ void linear_backward_input(Context& context, ConstTensor dy, ConstTensor w, Tens
   check_operand("linear_backward_input: dy", dy, w.dtype(), dy.rows(), out);
   check_operand("linear_backward_input: dx", dx, w.dtype(), dy.rows(), in);
   matmul(context, {.dtype = w.dtype(),
+                   .c_dtype = w.dtype(),
                    .m = dy.rows(),
                    .n = in,
                    .k = out,
@@ -65,6 +67,7 @@ void linear_backward_weight(Context& context, ConstTensor x, ConstTensor dy, Ten
   check_operand("linear_backward_weight: dw", dw, x.dtype(), in, out);
   check_bias("linear_backward_weight: dbias", dbias, x.dtype(), out);
   matmul(context, {.dtype = x.dtype(),
+                   .c_dtype = x.dtype(),
                    .m = in,
                    .n = out,
                    .k = x.rows(),
@@ -85,6 +88,7 @@ void tied_forward(Context& context, ConstTensor x, ConstTensor table, ConstTenso
   check_bias("tied_forward: bias", bias, table.dtype(), vocab);
   check_operand("tied_forward: y", y, table.dtype(), x.rows(), vocab);
   matmul(context, {.dtype = table.dtype(),
+                   .c_dtype = table.dtype(),
                    .m = x.rows(),
                    .n = vocab,
                    .k = width,

@@ -31,9 +31,16 @@ struct Operand {
   }
 };
 
+// The types of a product and how much one rounding to its result may cost.
+struct Types {
+  DType in, out;
+  double rounding() const { return out == DType::bf16 ? 0x1p-8 : 0; }
+};
+
 class MatmulFuzz {
  public:
-  explicit MatmulFuzz(uint64_t seed) : generator_(seed) {
+  explicit MatmulFuzz(uint64_t seed, Types types = {DType::f32, DType::f32})
+      : generator_(seed), types_(types) {
     batch_ = draw(0, 2) == 0 ? draw(2, 4) : 1;
     m_ = size();
     n_ = size();
@@ -53,11 +60,11 @@ class MatmulFuzz {
                   accumulate_ ? " accumulate" : "", " lda ", a_.ld, " ldb ", b_.ld, " ldc ", c_.ld);
   }
 
-  // Runs the product in f32 and compares it with the reference in double.
+  // Runs the product and compares it with the reference in double.
   void check(Context& context) {
     const std::vector<double> before = c_.memory;
-    const OwnedTensor a = stored(a_.memory, DType::f32), b = stored(b_.memory, DType::f32);
-    const OwnedTensor c = stored(before, DType::f32), bias = stored(bias_, DType::f32);
+    const OwnedTensor a = stored(a_.memory, types_.in), b = stored(b_.memory, types_.in);
+    const OwnedTensor c = stored(before, types_.out), bias = stored(bias_, types_.out);
     if (!accumulate_) set_covered(c, NAN);
     matmul(context, args(a, b, c, bias));
     const std::vector<double> found = c.values();
@@ -68,15 +75,17 @@ class MatmulFuzz {
       if (!c_.covers(i, batch_)) {
         ASSERT_EQ(found[i], before[i]) << "wrote outside of C, element " << i;
       } else {
-        ASSERT_LE(std::abs(found[i] - exact[i]), 16 * 0x1p-24 * magnitude[i]) << "element " << i;
+        ASSERT_LE(std::abs(found[i] - exact[i]),
+                  16 * 0x1p-24 * magnitude[i] + types_.rounding() * std::abs(exact[i]))
+            << "element " << i;
       }
     }
 
-    const OwnedTensor again = stored(before, DType::f32);
+    const OwnedTensor again = stored(before, types_.out);
     Context other(device_under_test());
     matmul(other, args(a, b, again, bias));
     other.synchronize();
-    ASSERT_TRUE(same_bits(again, stored(found, DType::f32))) << "bits of another run";
+    ASSERT_TRUE(same_bits(again, stored(found, types_.out))) << "bits of another run";
   }
 
  private:
@@ -85,8 +94,13 @@ class MatmulFuzz {
   }
   int64_t size() { return draw(0, 4) == 0 ? 1 : draw(1, 90); }
 
-  static std::vector<double> round(std::vector<double> values) {
-    for (double& value : values) value = static_cast<float>(value);
+  // Values that every type under test holds exactly.
+  std::vector<double> round(std::vector<double> values) const {
+    const bool is_bf16 = types_.in == DType::bf16;
+    for (double& value : values) {
+      const auto f = static_cast<float>(value);
+      value = is_bf16 ? float(BFloat16(f)) : f;
+    }
     return values;
   }
 
@@ -116,7 +130,8 @@ class MatmulFuzz {
     const auto at = [](const auto& tensor, int64_t offset) {
       return tensor.slice(offset, {tensor.elements() - offset}).data();
     };
-    return {.dtype = c.dtype(),
+    return {.dtype = a.dtype(),
+            .c_dtype = c.dtype(),
             .m = m_,
             .n = n_,
             .k = k_,
@@ -149,6 +164,7 @@ class MatmulFuzz {
   }
 
   std::mt19937_64 generator_;
+  Types types_;
   int64_t batch_, m_, n_, k_;
   bool transpose_a_, transpose_b_, accumulate_;
   Operand a_, b_, c_;
@@ -162,6 +178,18 @@ TEST(Matmul, RandomCasesMatchTheReference) {
     SCOPED_TRACE(concat("seed ", seed, ": ", fuzz.description()));
     fuzz.check(context);
     if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Matmul, RandomCasesOfBf16MatchTheReference) {
+  Context& context = context_under_test();
+  for (const DType out : {DType::bf16, DType::f32}) {
+    for (uint64_t seed = 300; seed < 400; ++seed) {
+      MatmulFuzz fuzz(seed, {DType::bf16, out});
+      SCOPED_TRACE(concat("seed ", seed, ", to ", name_of(out), ": ", fuzz.description()));
+      fuzz.check(context);
+      if (HasFatalFailure()) return;
+    }
   }
 }
 
@@ -190,7 +218,8 @@ TEST(Matmul, OneRowFromAColumn) {
 }
 
 Matmul dense(const ConstTensor& a, const ConstTensor& b, const Tensor& c) {
-  return {.dtype = c.dtype(),
+  return {.dtype = a.dtype(),
+          .c_dtype = c.dtype(),
           .m = a.rows(),
           .n = b.cols(),
           .k = a.cols(),
@@ -251,6 +280,12 @@ TEST(Matmul, NothingToAddUp) {
   args.m = 0;
   args.c = nullptr;
   matmul(context, args);
+}
+
+TEST(Matmul, ResultsOfOtherTypesAreRefused) {
+  Context& context = context_under_test();
+  const OwnedTensor a({4, 5}, DType::f32), b({5, 6}, DType::f32), narrow({4, 6}, DType::bf16);
+  EXPECT_THROW(matmul(context, dense(a, b, narrow)), Error);
 }
 
 TEST(Matmul, RowsMustFitTheirDistance) {

@@ -56,6 +56,8 @@ inline std::vector<double> values_of(const ConstTensor& tensor) {
       return convert(int32_t{});
     case DType::u8:
       return convert(uint8_t{});
+    case DType::bf16:
+      return convert(BFloat16{});
   }
   return {};
 }
@@ -80,6 +82,7 @@ inline void set_values(const Tensor& tensor, const std::vector<double>& values) 
   if (tensor.dtype() == DType::f64) write(double{});
   if (tensor.dtype() == DType::i32) write(int32_t{});
   if (tensor.dtype() == DType::u8) write(uint8_t{});
+  if (tensor.dtype() == DType::bf16) write(BFloat16{});
   set_bytes(tensor, bytes);
 }
 
@@ -90,8 +93,8 @@ inline void set_value(const Tensor& tensor, int64_t i, double value) {
 // A tensor and its buffer. Converts to Tensor and ConstTensor.
 class OwnedTensor {
  public:
-  // Every byte 0xff: NaN as f32 or f64, -1 as i32, 255 as u8. An op that overwrites leaves no trace
-  // of it; one that reads its output does.
+  // Every byte 0xff: NaN as f32, f64 or bf16, -1 as i32, 255 as u8. An op that overwrites leaves no
+  // trace of it; one that reads its output does.
   OwnedTensor(Shape shape, DType dtype, Device device = device_under_test())
       : buffer_(device, shape.elements() * size_of(dtype)), tensor_(buffer_.tensor(shape, dtype)) {
     set_bytes(tensor_, std::vector<char>(static_cast<size_t>(tensor_.bytes()), '\xff'));

@@ -17,14 +17,15 @@ struct BiasElement {
   FUNNEL_HD void operator()(int64_t i) const {
     const int64_t column = i % n, row = i / n % m, matrix = i / n / m;
     T& element = c[matrix * stride_c + row * ldc + column];
-    element = (accumulate ? element : T(0)) + (bias == nullptr ? T(0) : bias[column]);
+    using C = Compute<T>;
+    element = (accumulate ? C(element) : C(0)) + (bias == nullptr ? C(0) : C(bias[column]));
   }
 };
 
 }  // namespace
 
 void set_or_add_bias(Stream stream, const Matmul& args) {
-  with_float_type(args.dtype, [&](auto zero) {
+  with_storage_type(args.c_dtype, [&](auto zero) {
     using T = decltype(zero);
     for_each(stream, args.batch * args.m * args.n,
              BiasElement<T>{static_cast<const T*>(args.bias), args.m, args.n, args.ldc,

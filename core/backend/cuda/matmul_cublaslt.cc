@@ -3,8 +3,8 @@
 // row-major C = A B is the column-major C^T = B^T A^T, so the operands change places and a bias of
 // n numbers lies along the rows of the result, where the library wants it.
 //
-// f32 is multiplied as f32 (never as TF32); algorithms that add in an order of their own choosing
-// at run time are ruled out, so a product's bits repeat.
+// f32 is multiplied as f32 (never as TF32), and bf16 is added up as f32; algorithms that add in an
+// order of their own choosing at run time are ruled out, so a product's bits repeat.
 #include <cublasLt.h>
 
 #include <array>
@@ -34,10 +34,11 @@ int64_t alignment_of(const void* memory) {
 }
 
 // What an algorithm depends on: everything but the addresses.
-using Key = std::array<int64_t, 19>;
+using Key = std::array<int64_t, 20>;
 
 Key key_of(const Matmul& args) {
   return {static_cast<int64_t>(args.dtype),
+          static_cast<int64_t>(args.c_dtype),
           args.m,
           args.n,
           args.k,
@@ -56,6 +57,16 @@ Key key_of(const Matmul& args) {
           alignment_of(args.b),
           alignment_of(args.c),
           args.bias == nullptr ? 0 : alignment_of(args.bias)};
+}
+
+cudaDataType_t type_of(DType dtype) {
+  if (dtype == DType::bf16) return CUDA_R_16BF;
+  return dtype == DType::f64 ? CUDA_R_64F : CUDA_R_32F;
+}
+
+cublasComputeType_t compute_of(DType dtype) {
+  if (dtype == DType::f64) return CUBLAS_COMPUTE_64F;
+  return dtype == DType::f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
 }
 
 class Layout {
@@ -142,7 +153,8 @@ class CublasLtMatmul final : public MatmulPrimitives {
     if (args.dtype == DType::f64 && args.bias != nullptr) return run_then_add_bias(args);
     auto found = prepared_.find(key_of(args));
     if (found == prepared_.end()) found = prepared_.emplace(key_of(args), prepare(args)).first;
-    with_float_type(args.dtype, [&](auto zero) { multiply(args, found->second, zero); });
+    with_float_type(compute_dtype(args.dtype),
+                    [&](auto zero) { multiply(args, found->second, zero); });
   }
 
   std::string name() const override {
@@ -151,7 +163,7 @@ class CublasLtMatmul final : public MatmulPrimitives {
   }
 
  private:
-  // The library adds biases to f32 only.
+  // The library adds no biases to f64.
   void run_then_add_bias(const Matmul& args) {
     Matmul product = args, bias = args;
     product.bias = nullptr;
@@ -161,15 +173,14 @@ class CublasLtMatmul final : public MatmulPrimitives {
   }
 
   Prepared prepare(const Matmul& args) {
-    const bool f64 = args.dtype == DType::f64;
-    const cudaDataType_t type = f64 ? CUDA_R_64F : CUDA_R_32F;
+    const cudaDataType_t type = type_of(args.dtype);
     const int64_t m = args.m, n = args.n, k = args.k;
     const bool ta = args.transpose_a, tb = args.transpose_b;
     Prepared prepared{
-        .operation = Operation(f64 ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F_PEDANTIC, type),
+        .operation = Operation(compute_of(args.dtype), type_of(compute_dtype(args.dtype))),
         .b = Layout(type, tb ? k : n, tb ? n : k, args.ldb, args, args.stride_b),
         .a = Layout(type, ta ? m : k, ta ? k : m, args.lda, args, args.stride_a),
-        .c = Layout(type, n, m, args.ldc, args, args.stride_c),
+        .c = Layout(type_of(args.c_dtype), n, m, args.ldc, args, args.stride_c),
         .algorithm = {}};
     const auto transposed = [](bool yes) { return yes ? CUBLAS_OP_T : CUBLAS_OP_N; };
     prepared.operation.set(CUBLASLT_MATMUL_DESC_TRANSA, transposed(tb));
