@@ -2,6 +2,7 @@
 #include "tests/model/golden.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
 namespace funnel::testing {
@@ -9,11 +10,18 @@ namespace {
 
 constexpr std::string_view kValues = "values/";
 
+// Where the fixtures lie: in the source tree, unless the environment names the same folder
+// elsewhere.
+std::filesystem::path golden_folder() {
+  const char* folder = std::getenv("FUNNEL_GOLDEN_DIR");
+  return folder == nullptr ? FUNNEL_GOLDEN_DIR : folder;
+}
+
 }  // namespace
 
 std::vector<std::string> golden_names() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(FUNNEL_GOLDEN_DIR)) {
+  for (const auto& entry : std::filesystem::directory_iterator(golden_folder())) {
     if (entry.path().extension() == ".h5") names.push_back(entry.path().stem());
   }
   std::sort(names.begin(), names.end());
@@ -21,7 +29,7 @@ std::vector<std::string> golden_names() {
 }
 
 Golden::Golden(const std::string& name, DType dtype)
-    : file_(H5File::open(std::filesystem::path(FUNNEL_GOLDEN_DIR) / (name + ".h5"))) {
+    : file_(H5File::open(golden_folder() / (name + ".h5"))) {
   read_config();
   read_inputs(dtype);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The device that a test program puts to the test: FUNNEL_TEST_DEVICE=cpu, which is the default, or
 // cuda. Tensors of tests lie there and one context works there, so that the same tests hold every
-// device to the same oracles. In tests "cuda" is the host runtime of tests/cudacpu.
+// device to the same oracles. "cuda" is the host runtime of tests/cudacpu unless CMake was told
+// FUNNEL_TEST_RUNTIME=cuda.
 #pragma once
 
 #include <cstdlib>
