@@ -57,7 +57,8 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device)
   context_.fill_zero(both);
   moment1_ = both.slice(0, {n});
   moment2_ = both.slice(n, {n});
-  decay_runs_ = decay_runs(params_, config.optimizer.decay_exclusions);
+  update_table_ = std::make_unique<UpdateTable>(
+      context_, decay_runs(params_, config.optimizer.decay_exclusions), 0, n);
   const Shape numbers{shards_.count * kShardNumbers + 2};
   measured_memory_ = Buffer(context_.device(), numbers.elements() * size_of(DType::f64));
   read_memory_ = Buffer::for_transfer(context_.device(), numbers.elements() * size_of(DType::f64));
@@ -163,7 +164,7 @@ void Learner::update(int64_t step) {
               .moment1 = moment1_,
               .moment2 = moment2_,
               .grads = params_.grads(),
-              .runs = decay_runs_,
+              .table = *update_table_,
               .step = step,
               .learning_rate = learning_rate(optimizer, config_.train.steps, step),
               .gradient_factor = mean,

@@ -90,7 +90,7 @@ class Learner {
   Buffer moment_memory_;
   Tensor moment1_, moment2_;  // [flat_elements]
   Buffer host_memory_;        // values and moments, once asked for; on the CPU never
-  std::vector<DecayRun> decay_runs_;
+  std::unique_ptr<UpdateTable> update_table_;
   std::unique_ptr<ShardTree> gradient_tree_;
   std::vector<BatchUpload> uploads_;  // of every shard: they all may be under way at once
   // What is measured where the step computes, and its copy on the host once the step is done: the

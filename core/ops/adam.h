@@ -13,13 +13,24 @@
 
 namespace funnel {
 
+// Elements [first, first + count) of the tensors below, all decaying or all not. A team works on
+// one such piece, so they should be neither short nor long.
+struct AdamChunk {
+  int64_t first = 0;
+  int32_t count = 0;
+  int32_t decays = 0;  // 0 or 1
+};
+
+// Updates the elements of all chunks in one pass, whatever their number; an element's update is its
+// own, so its bits do not depend on how it is cut.
 struct AdamUpdate {
   Tensor values, moment1, moment2;  // w, m, v: [n] each, updated in place
   ConstTensor grads;                // [n]
+  ConstTensor chunks;               // [m * sizeof(AdamChunk)] u8: m disjoint AdamChunk, in [0, n)
   double gradient_factor = 1.0;
   ConstTensor factor;  // [1] f64 on the device; null: 1
   double beta1 = 0.9, beta2 = 0.99, epsilon = 1e-6;
-  double rate = 0.0, decay = 0.0;
+  double rate = 0.0, decay = 0.0;  // decay: of the chunks that decay
 };
 void adam_update(Context& context, const AdamUpdate& args);
 

@@ -61,25 +61,46 @@ std::vector<DecayRun> join_runs(std::span<const DecayRun> runs) {
   return joined;
 }
 
-void adamw_step(Context& context, const OptimizerConfig& config, const AdamWStep& args) {
-  const int64_t begin = args.first, end = args.first + args.values.elements();
-  const AdamUpdate numbers = update_numbers(config, args);
-  int64_t covered = begin;
-  for (const DecayRun& run : args.runs) {
-    const int64_t from = std::max(run.first, begin);
-    const int64_t count = std::min(run.first + run.count, end) - from;
-    if (count <= 0) continue;
-    FUNNEL_CHECK(from == covered, "adamw_step: no run covers elements ", covered, " to ", from);
-    AdamUpdate update = numbers;
-    update.values = args.values.slice(from - begin, {count});
-    update.moment1 = args.moment1.slice(from - begin, {count});
-    update.moment2 = args.moment2.slice(from - begin, {count});
-    update.grads = args.grads.slice(from - begin, {count});
-    if (!run.decays) update.decay = 0.0;
-    adam_update(context, update);
-    covered = from + count;
+UpdateTable::UpdateTable(Context& context, std::span<const DecayRun> runs, int64_t first,
+                         int64_t count)
+    : count_(count) {
+  constexpr int64_t kChunk = 4096;  // elements; enough of them for every core of a device
+  const int64_t end = first + count;
+  std::vector<AdamChunk> chunks;
+  int64_t covered = first;
+  for (const DecayRun& run : runs) {
+    const int64_t from = std::max(run.first, first), to = std::min(run.first + run.count, end);
+    if (to <= from) continue;
+    FUNNEL_CHECK(from == covered, "UpdateTable: no run covers elements ", covered, " to ", from);
+    for (int64_t at = from; at < to; at += kChunk) {
+      chunks.push_back({.first = at - first,
+                        .count = static_cast<int32_t>(std::min(kChunk, to - at)),
+                        .decays = run.decays});
+    }
+    covered = to;
   }
-  FUNNEL_CHECK(covered == end, "adamw_step: no run covers elements ", covered, " to ", end);
+  FUNNEL_CHECK(covered == end, "UpdateTable: no run covers elements ", covered, " to ", end);
+  const auto bytes = static_cast<int64_t>(chunks.size() * sizeof(AdamChunk));
+  memory_ = Buffer(context.device(), bytes);
+  context.upload(ConstTensor(chunks.data(), {bytes}, DType::u8),
+                 memory_.tensor({bytes}, DType::u8));
+  context.synchronize();
+}
+
+ConstTensor UpdateTable::chunks() const {
+  return memory_.tensor({memory_.bytes()}, DType::u8);
+}
+
+void adamw_step(Context& context, const OptimizerConfig& config, const AdamWStep& args) {
+  FUNNEL_CHECK(args.table.count() == args.values.elements(), "adamw_step: expected ",
+               args.table.count(), " elements, found ", args.values.elements());
+  AdamUpdate update = update_numbers(config, args);
+  update.values = args.values;
+  update.moment1 = args.moment1;
+  update.moment2 = args.moment2;
+  update.grads = args.grads;
+  update.chunks = args.table.chunks();
+  adam_update(context, update);
 }
 
 }  // namespace funnel

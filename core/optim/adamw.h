@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "core/backend/buffer.h"
 #include "core/backend/context.h"
 #include "core/base/tensor.h"
 #include "core/optim/optimizer_config.h"
@@ -22,23 +23,38 @@ struct DecayRun {
   friend bool operator==(const DecayRun&, const DecayRun&) = default;
 };
 
-// Joins neighbours that agree, so that a step makes few passes. Runs are in order and disjoint; a
+// Joins neighbours that agree. Runs are in order and disjoint; a
 // gap (alignment between parameters) goes to the run before it, which is harmless because its
 // values and gradients are zero.
 std::vector<DecayRun> join_runs(std::span<const DecayRun> runs);
 
+// A piece of the flat buffers cut into chunks that a step works on side by side, all in one pass,
+// with the decay of each. Lies on the context's device; made once, for every step.
+class UpdateTable {
+ public:
+  // Elements [first, first + count) of the flat buffers. `runs` are of the whole, joined; throws
+  // unless they cover the piece.
+  UpdateTable(Context& context, std::span<const DecayRun> runs, int64_t first, int64_t count);
+
+  int64_t count() const { return count_; }
+  ConstTensor chunks() const;  // as AdamUpdate::chunks, counted from the piece's begin
+
+ private:
+  int64_t count_;
+  Buffer memory_;
+};
+
 struct AdamWStep {
   Tensor values, moment1, moment2;  // [n] each, updated in place
   ConstTensor grads;                // [n]
-  int64_t first = 0;                // where the piece begins in the flat buffers
-  std::span<const DecayRun> runs;   // of the whole flat buffers, joined; they cover the piece
+  const UpdateTable& table;         // of the piece that the tensors are
   int64_t step = 0;                 // 0, 1, ...
   double learning_rate = 0.0;       // of this step
   double gradient_factor = 1.0;     // multiplies the gradient on the fly (averaging)
   ConstTensor factor = {};  // [1] f64, so does this (clipping): see core/ops/adam.h; or null
 };
 
-// Throws unless the runs cover the piece.
+// Throws unless the table is of n elements.
 void adamw_step(Context& context, const OptimizerConfig& config, const AdamWStep& args);
 
 }  // namespace funnel

@@ -52,7 +52,7 @@ double overfit(Rig& rig, const ModelInputs& inputs, int64_t steps) {
   const int64_t n = rig.params.flat_elements();
   const OwnedTensor moment1 = zero_tensor({n}, DType::f32), moment2 = zero_tensor({n}, DType::f32);
   const OwnedTensor norm({1}, DType::f64), factor({1}, DType::f64);
-  const std::vector<DecayRun> runs{{0, n, true}};
+  const UpdateTable table(rig.context, std::vector<DecayRun>{{0, n, true}}, 0, n);
   double loss = 0;
   for (int64_t step = 0; step < steps; ++step) {
     rig.step.number = step;
@@ -65,7 +65,7 @@ double overfit(Rig& rig, const ModelInputs& inputs, int64_t steps) {
                 .moment1 = moment1,
                 .moment2 = moment2,
                 .grads = rig.params.grads(),
-                .runs = runs,
+                .table = table,
                 .step = step,
                 .learning_rate = config.learning_rate,
                 .factor = factor});

@@ -37,12 +37,13 @@ template <class T>
 void take_step(const OptimizerConfig& config, Flat<T>& flat, std::span<const DecayRun> runs,
                int64_t step, double gradient_factor) {
   Context context(Device::cpu);
+  const UpdateTable table(context, runs, 0, static_cast<int64_t>(flat.values.size()));
   adamw_step(context, config,
              {.values = view(flat.values),
               .moment1 = view(flat.moment1),
               .moment2 = view(flat.moment2),
               .grads = view(flat.grads),
-              .runs = runs,
+              .table = table,
               .step = step,
               .learning_rate = config.learning_rate,
               .gradient_factor = gradient_factor});
@@ -146,8 +147,7 @@ TEST(AdamW, PiecesEqualTheWhole) {
                   .moment1 = view(cut.moment1).slice(first, {count}),
                   .moment2 = view(cut.moment2).slice(first, {count}),
                   .grads = view(cut.grads).slice(first, {count}),
-                  .first = first,
-                  .runs = runs,
+                  .table = UpdateTable(context, runs, first, count),
                   .step = step,
                   .learning_rate = config.learning_rate,
                   .gradient_factor = 0.5});
@@ -158,18 +158,52 @@ TEST(AdamW, PiecesEqualTheWhole) {
   EXPECT_EQ(whole.moment2, cut.moment2);
 }
 
+// One pass over many runs gives the bits of a pass for each.
+TEST(AdamW, OnePassEqualsAPassForEachRun) {
+  const OptimizerConfig config{.learning_rate = 1e-2, .weight_decay = 0.1};
+  std::vector<DecayRun> runs;
+  for (int64_t first = 0, i = 0; i < 40; ++i) {
+    runs.push_back({first, i % 5 == 0 ? 5000 + 31 * i : 1 + i, i % 2 == 0});
+    first += runs.back().count;
+  }
+  const int64_t n = runs.back().first + runs.back().count;
+  Flat<float> once(n), each(n);
+  once.set_grads(0);
+  each.set_grads(0);
+  take_step(config, once, runs, 0, 0.5);
+  Context context(Device::cpu);
+  for (const DecayRun& run : runs) {
+    const auto piece = [&](std::vector<float>& all) {
+      return view(all).slice(run.first, {run.count});
+    };
+    const std::vector<DecayRun> alone{{0, run.count, run.decays}};
+    adamw_step(context, config,
+               {.values = piece(each.values),
+                .moment1 = piece(each.moment1),
+                .moment2 = piece(each.moment2),
+                .grads = piece(each.grads),
+                .table = UpdateTable(context, alone, 0, run.count),
+                .learning_rate = config.learning_rate,
+                .gradient_factor = 0.5});
+  }
+  EXPECT_EQ(once.values, each.values);
+  EXPECT_EQ(once.moment1, each.moment1);
+  EXPECT_EQ(once.moment2, each.moment2);
+}
+
 // A factor in memory counts like one given as a number; one that is not finite updates nothing.
 TEST(AdamW, FactorInMemory) {
   const OptimizerConfig config{.learning_rate = 1e-2, .weight_decay = 0.1};
   const std::vector<DecayRun> runs{{0, 5000, true}};
   Context context(Device::cpu);
+  const UpdateTable table(context, runs, 0, 5000);
   const auto step_with = [&](Flat<float>& flat, double number, double memory) {
     adamw_step(context, config,
                {.values = view(flat.values),
                 .moment1 = view(flat.moment1),
                 .moment2 = view(flat.moment2),
                 .grads = view(flat.grads),
-                .runs = runs,
+                .table = table,
                 .learning_rate = config.learning_rate,
                 .gradient_factor = number,
                 .factor = ConstTensor(&memory, {1}, DType::f64)});

@@ -209,7 +209,7 @@ class LayerBench {
     const Tensor norm = kept.tensor({1}, DType::f64);
     context_.fill_zero(m);
     context_.fill_zero(v);
-    const std::vector<DecayRun> runs{{0, n, true}};
+    const UpdateTable table(context_, std::vector<DecayRun>{{0, n, true}}, 0, n);
     time(
         "gradient norm | AdamW", 1, 0,
         [&] {
@@ -222,7 +222,7 @@ class LayerBench {
                       .moment1 = m,
                       .moment2 = v,
                       .grads = params.grads(),
-                      .runs = runs,
+                      .table = table,
                       .step = 1,
                       .learning_rate = 1e-4});
         });
