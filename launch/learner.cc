@@ -5,7 +5,9 @@
 #include <cmath>
 
 #include "core/backend/matmul.h"
+#include "core/base/log.h"
 #include "core/ops/clip.h"
+#include "core/ops/digest.h"
 #include "core/ops/elementwise.h"
 #include "core/optim/schedule.h"
 
@@ -14,17 +16,6 @@ namespace {
 
 constexpr int64_t kNorm = PretrainMetrics::kCount;  // where the norm rides behind the metrics
 constexpr int64_t kDigestEverySteps = 10;
-
-std::vector<DecayRun> decay_runs(const Params& params, DecayExclusions exclusions) {
-  std::vector<DecayRun> runs;
-  for (const Param& param : params.all()) {
-    const bool decays = exclusions == DecayExclusions::none || param.decays_always();
-    runs.push_back({param.offset, param.shape.elements(), decays});
-  }
-  // The last parameter's run also covers the gap behind it.
-  runs.back().count = params.flat_elements() - runs.back().first;
-  return join_runs(runs);
-}
 
 // Sums over shards become means (losses) and stay sums (counts).
 PretrainMetrics from_sums(std::span<const double> values, double shards) {
@@ -39,7 +30,7 @@ PretrainMetrics from_sums(std::span<const double> values, double shards) {
 
 }  // namespace
 
-Learner::Learner(Comm& comm, const RunConfig& config, Device device)
+Learner::Learner(Comm& comm, const RunConfig& config, Device device, bool records)
     : comm_(comm),
       config_(config),
       shards_(shards_of_rank(config.train.logical_shards, comm.rank(), comm.size())),
@@ -47,8 +38,10 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device)
       saved_(device),
       params_(DType::f32),
       task_(params_, config.pretrain),
-      uploads_(static_cast<size_t>(shards_.count)),
+      records_(records),
+      update_work_(context_),
       word_(kShardNumbers, shards_.count) {
+  for (int64_t shard = 0; shard < shards_.count; ++shard) shard_work_.emplace_back(context_);
   params_.allocate(context_);
   params_.initialise(context_, config.train.seed, config.pretrain.model.init_std);
   const int64_t n = params_.flat_elements();
@@ -59,13 +52,14 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device)
   moment2_ = both.slice(n, {n});
   update_table_ = std::make_unique<UpdateTable>(
       context_, decay_runs(params_, config.optimizer.decay_exclusions), 0, n);
-  const Shape numbers{shards_.count * kShardNumbers + 2};
+  const Shape numbers{shards_.count * kShardNumbers + 6};
   measured_memory_ = Buffer(context_.device(), numbers.elements() * size_of(DType::f64));
   read_memory_ = Buffer::for_transfer(context_.device(), numbers.elements() * size_of(DType::f64));
   measured_ = measured_memory_.tensor(numbers, DType::f64);
   read_ = read_memory_.tensor(numbers, DType::f64);
-  norm_ = measured_.slice(numbers[0] - 2, {1});
-  factor_ = measured_.slice(numbers[0] - 1, {1});
+  norm_ = measured_.slice(numbers[0] - 6, {1});
+  factor_ = measured_.slice(numbers[0] - 5, {1});
+  digest_ = measured_.slice(numbers[0] - 4, {4});
   context_.fill_zero(measured_);
   Context* const of_grads = params_.grads().device() == Device::cpu ? nullptr : &context_;
   gradient_tree_ = std::make_unique<ShardTree>(params_.grads(), shards_.count, of_grads);
@@ -76,22 +70,45 @@ Tensor Learner::numbers_of(int64_t shard) const {
   return measured_.slice((shard - shards_.first) * kShardNumbers, {kShardNumbers});
 }
 
-void Learner::run_shard(int64_t step, int64_t shard, const PretrainBatch& given, bool training) {
+// On a device that cannot record this work it is launched kernel by kernel, with the same bits.
+void Learner::issue(RecordedWork& work, const std::function<void()>& body) {
+  if (!records_) return body();
+  work.run(body);
+  if (work.refusal().empty() || has_told_) return;
+  has_told_ = true;
+  log_warning("steps are launched kernel by kernel, for they cannot be recorded: " +
+              work.refusal());
+}
+
+Step Learner::pass_of(int64_t step, int64_t shard, bool training) {
+  return {.context = context_,
+          .saved = saved_,
+          .seed = config_.train.seed,
+          .number = step,
+          .first_sample = shard * config_.train.shard_batch(),
+          .training = training};
+}
+
+void Learner::forward(const Step& pass, int64_t shard, const PretrainBatch& batch) {
   saved_.reset();
-  BatchUpload& upload = uploads_[static_cast<size_t>(shard - shards_.first)];
-  const PretrainBatch batch =
-      upload.to_device(context_, saved_, given, config_.pretrain.model.vocab);
-  Step pass{.context = context_,
-            .saved = saved_,
-            .seed = config_.train.seed,
-            .number = step,
-            .first_sample = shard * config_.train.shard_batch(),
-            .training = training};
-  task_.forward(pass, batch, numbers_of(shard).slice(0, {PretrainMetrics::kCount}));
-  if (training) {
-    context_.fill_zero(params_.grads());
-    task_.backward(pass, batch);
-  }
+  ShardWork& work = work_of(shard);
+  work.batch = work.upload.to_device(context_, saved_, batch, config_.pretrain.model.vocab);
+  Step step = pass;
+  task_.forward(step, work.batch, numbers_of(shard).slice(0, {PretrainMetrics::kCount}));
+}
+
+void Learner::backward(const Step& pass, int64_t shard) {
+  context_.fill_zero(params_.grads());
+  Step step = pass;
+  task_.backward(step, work_of(shard).batch);
+  clip_shard(shard);
+}
+
+void Learner::train_shard(int64_t step, int64_t shard, const PretrainBatch& batch) {
+  const Step pass = pass_of(step, shard, /*training=*/true);
+  ShardWork& work = work_of(shard);
+  issue(work.forward, [&] { forward(pass, shard, batch); });
+  issue(work.backward, [&] { backward(pass, shard); });
 }
 
 // A shard whose loss or gradient is not finite spoils its whole gradient, and thereby the combined
@@ -120,18 +137,19 @@ void Learner::fold_numbers() {
 
 StepReport Learner::train_step(int64_t step, const NextShard& next, bool want_stop) {
   for (int64_t shard = shards_.first; shard < shards_.first + shards_.count; ++shard) {
-    run_shard(step, shard, next(), /*training=*/true);
-    clip_shard(shard);
+    train_shard(step, shard, next());
     gradient_tree_->fold();
   }
   comm_.all_reduce_sum(params_.grads());
   const bool digest = comm_.size() > 1 && step % kDigestEverySteps == 0;
-  const uint64_t replica = digest ? digest_of_values() : 0;
-  update(step);
+  if (digest) digest_bits(context_, params_.values(), digest_);
+  issue(update_work_, [&] { update(step); });
   fold_numbers();
   const double norm = read_.as<double>()[shards_.count * kShardNumbers];
-  const StepWord::Agreed agreed = word_.reduce(
-      comm_, {.stop = want_stop, .non_finite = !std::isfinite(norm), .replica_digest = replica});
+  const StepWord::Agreed agreed =
+      word_.reduce(comm_, {.stop = want_stop,
+                           .non_finite = !std::isfinite(norm),
+                           .replica_digest = digest ? read_digest() : 0});
 
   const auto shards = static_cast<double>(config_.train.logical_shards);
   const bool is_global = config_.optimizer.clip_scope == ClipScope::global;
@@ -143,10 +161,11 @@ StepReport Learner::train_step(int64_t step, const NextShard& next, bool want_st
           .replicas_agree = agreed.replicas_agree};
 }
 
-uint64_t Learner::digest_of_values() {
-  const HostState host = host_state();
-  if (context_.device() == Device::cuda) context_.download(params_.values(), host.values);
-  return replica_digest(host.values);
+uint64_t Learner::read_digest() const {
+  const double* parts = read_.as<double>() + read_.elements() - 4;
+  uint64_t digest = 0;
+  for (int part = 0; part < 4; ++part) digest |= static_cast<uint64_t>(parts[part]) << (16 * part);
+  return digest;
 }
 
 void Learner::update(int64_t step) {
@@ -175,7 +194,7 @@ PretrainMetrics Learner::evaluate(int64_t batches, const NextShard& next) {
   std::vector<double> sums(kShardNumbers, 0.0);
   for (int64_t batch = 0; batch < batches; ++batch) {
     for (int64_t shard = shards_.first; shard < shards_.first + shards_.count; ++shard) {
-      run_shard(batch, shard, next(), /*training=*/false);
+      forward(pass_of(batch, shard, /*training=*/false), shard, next());
     }
     fold_numbers();
     word_.reduce(comm_, {});

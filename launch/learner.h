@@ -5,11 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/backend/recorded_work.h"
 #include "core/layers/params.h"
 #include "core/layers/step.h"
 #include "core/model/pretrain_task.h"
@@ -43,8 +45,9 @@ class Learner {
   using NextShard = std::function<const PretrainBatch&()>;
 
   // Builds the model on the device and draws its initial weights, the same on any. Input error if
-  // the ranks cannot share the logical shards.
-  Learner(Comm& comm, const RunConfig& config, Device device = Device::cpu);
+  // the ranks cannot share the logical shards. On a device steps are recorded and given to it as
+  // graphs, or, for comparison, launched kernel by kernel.
+  Learner(Comm& comm, const RunConfig& config, Device device = Device::cpu, bool records = true);
 
   // Collective. Step 0, 1, ...; want_stop is this rank's wish.
   StepReport train_step(int64_t step, const NextShard& next, bool want_stop);
@@ -70,9 +73,23 @@ class Learner {
   int64_t scratch_bytes() { return context_.scratch().high_water_bytes(); }
 
  private:
-  void run_shard(int64_t step, int64_t shard, const PretrainBatch& batch, bool training);
+  // What a shard needs for itself, because all shards of a step may be under way at once.
+  struct ShardWork {
+    explicit ShardWork(Context& context) : forward(context), backward(context) {}
+    BatchUpload upload;
+    PretrainBatch batch;  // where the step computes
+    RecordedWork forward, backward;
+  };
+  ShardWork& work_of(int64_t shard) {
+    return shard_work_[static_cast<size_t>(shard - shards_.first)];
+  }
+  Step pass_of(int64_t step, int64_t shard, bool training);
+  void issue(RecordedWork& work, const std::function<void()>& body);
+  void forward(const Step& pass, int64_t shard, const PretrainBatch& batch);
+  void backward(const Step& pass, int64_t shard);
+  void train_shard(int64_t step, int64_t shard, const PretrainBatch& batch);
   void clip_shard(int64_t shard);
-  uint64_t digest_of_values();
+  uint64_t read_digest() const;
   void update(int64_t step);
   // Where a shard's numbers are measured: its metrics, then its gradient's norm; [kShardNumbers].
   Tensor numbers_of(int64_t shard) const;
@@ -92,12 +109,16 @@ class Learner {
   Buffer host_memory_;        // values and moments, once asked for; on the CPU never
   std::unique_ptr<UpdateTable> update_table_;
   std::unique_ptr<ShardTree> gradient_tree_;
-  std::vector<BatchUpload> uploads_;  // of every shard: they all may be under way at once
+  bool records_, has_told_ = false;
+  std::deque<ShardWork> shard_work_;
+  RecordedWork update_work_;
   // What is measured where the step computes, and its copy on the host once the step is done: the
-  // numbers of every shard, the norm of the combined gradient, the factor that it is clipped by.
+  // numbers of every shard, the norm of the combined gradient, the factor that it is clipped by,
+  // the digest of the weights.
   Buffer measured_memory_, read_memory_;
   Tensor measured_, read_;  // f64
-  Tensor norm_, factor_;    // [1] each, the last two of measured_
+  Tensor norm_, factor_;    // [1] each, of measured_
+  Tensor digest_;           // [4], the last of measured_
   StepWord word_;           // metrics and gradient norm
 };
 

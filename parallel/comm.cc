@@ -85,7 +85,6 @@ void Comm::all_reduce_sum(Tensor tensor) {
     mine.begin = std::min(mine.begin, back.begin);
     mine.end = std::max(mine.end, back.end);
   }
-  if (tensor.device() == Device::cuda) finish_exchanges();
 }
 
 void Comm::exchange_pieces(int peer, const Part& send, const Part& receive, bool add) {
@@ -96,7 +95,7 @@ void Comm::exchange_pieces(int peer, const Part& send, const Part& receive, bool
   for (int64_t at = 0; at < std::max(send.count(), receive.count()); at += piece) {
     const Tensor target = receive.piece(at, piece);
     const Tensor place = add ? staging.tensor(target.shape(), dtype) : target;
-    exchange_in_order(peer, send.piece(at, piece), place);
+    exchange(peer, send.piece(at, piece), place);
     if (!add) continue;
     if (!on_host) {
       context_->add(place, target);

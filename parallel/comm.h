@@ -3,8 +3,10 @@
 // in the same order. An implementation supplies the pure functions; the exact sum is built on them
 // once, so that every implementation adds in the same order.
 //
-// Tensors lie on the CPU or, once a context of a CUDA device is attached, on that device. A call
-// returns when its tensors hold the result. Implementations: SoloComm (one rank), MpiComm, and the
+// Tensors lie on the CPU or, once a context of a CUDA device is attached, on that device. For host
+// tensors a call returns when they hold the result; for a device's the call is, like any op, in the
+// order of the context's stream, and may return earlier. A peer that fails is then found by whoever
+// waits for the context, at the latest. Implementations: SoloComm (one rank), MpiComm, and the
 // one over NCCL (nccl_comm.h).
 #pragma once
 
@@ -23,8 +25,8 @@ class Comm {
   int rank() const { return rank_; }
   int size() const { return size_; }
 
-  // From now on tensors may also lie on the context's device; a call waits for what was asked of
-  // the context before. Allocates what later calls need. The context must outlive the last call.
+  // From now on tensors may also lie on the context's device. Allocates what later calls need. The
+  // context must outlive the last call.
   virtual void attach(Context& context);
 
   // Returns when every rank has called it.
@@ -56,14 +58,6 @@ class Comm {
   Context* context_for(const char* call, const ConstTensor& tensor) const;
   // The same for a message each way, of which one may be empty.
   Context* context_for(const char* call, const ConstTensor& send, const ConstTensor& receive) const;
-  // Null if none is attached.
-  Context* context() const { return context_; }
-  // Like exchange, of which many follow each other, but may return once it is in the order of the
-  // context's stream; finish_exchanges() then waits for all.
-  virtual void exchange_in_order(int peer, ConstTensor send, Tensor receive) {
-    exchange(peer, send, receive);
-  }
-  virtual void finish_exchanges() {}
 
  private:
   struct Part;

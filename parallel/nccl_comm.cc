@@ -42,17 +42,23 @@ class NcclComm final : public Comm {
   void all_gather(ConstTensor mine, Tensor all) override;
   void exchange(int peer, ConstTensor send, Tensor receive) override;
 
- protected:
-  void exchange_in_order(int peer, ConstTensor send, Tensor receive) override;
-  void finish_exchanges() override { wait_for("an exchange", *context()); }
-
  private:
+  // What was asked of NCCL is done in the order of the stream. Whoever waits for the stream waits
+  // for the peers, too, and so asks what NCCL reports and looks at the clock.
+  class PeerWatch final : public Context::Watch {
+   public:
+    explicit PeerWatch(NcclComm& comm) : comm_(comm) {}
+    void while_waiting(std::chrono::milliseconds waited) override { comm_.watch_peers(waited); }
+
+   private:
+    NcclComm& comm_;
+  };
+
   void connect();
   bool finalized() noexcept;  // nothing is under way any more
   // An NCCL call's result: returns once the call is in its stream.
   void check(ncclResult_t result, const char* call);
-  // Returns when all that was asked of the context is done.
-  void wait_for(const char* what, Context& context);
+  void watch_peers(std::chrono::milliseconds waited);
   // What NCCL reports. Throws unless that is success or progress.
   ncclResult_t state(const char* call);
   void check_alive(const char* call) const;
@@ -63,6 +69,7 @@ class NcclComm final : public Comm {
   NcclOptions options_;
   int exceptions_at_start_ = std::uncaught_exceptions();
   ncclComm_t comm_ = nullptr;
+  std::shared_ptr<PeerWatch> watch_ = std::make_shared<PeerWatch>(*this);
 };
 
 NcclComm::NcclComm(std::unique_ptr<Comm> host, const NcclOptions& options)
@@ -106,6 +113,7 @@ bool NcclComm::finalized() noexcept {
 void NcclComm::attach(Context& context) {
   Comm::attach(context);
   host_->attach(context);
+  context.set_watch(watch_);
 }
 
 std::string NcclComm::place() const {
@@ -148,19 +156,12 @@ void NcclComm::check(ncclResult_t result, const char* call) {
   }
 }
 
-void NcclComm::wait_for(const char* what, Context& context) {
-  Patience patience(options_.deadline);
-  cudaError_t status = cudaErrorNotReady;
-  while ((status = cudaStreamQuery(context.stream())) == cudaErrorNotReady) {
-    static_cast<void>(cudaGetLastError());  // "not ready" is no error
-    static_cast<void>(state(what));
-    if (patience.at_an_end()) {
-      fail(what, concat("no answer from the other ranks for ", options_.deadline.count(), " ms"));
-    }
-  }
-  if (status != cudaSuccess) {
-    fail(what, concat(cudaGetErrorName(status), ": ", cudaGetErrorString(status)));
-  }
+void NcclComm::watch_peers(std::chrono::milliseconds waited) {
+  if (comm_ == nullptr) return;
+  constexpr const char* kWhat = "a collective of NCCL";
+  static_cast<void>(state(kWhat));
+  if (waited <= options_.deadline) return;
+  fail(kWhat, concat("no answer from the other ranks for ", options_.deadline.count(), " ms"));
 }
 
 void NcclComm::broadcast(Tensor tensor, int root) {
@@ -172,7 +173,6 @@ void NcclComm::broadcast(Tensor tensor, int root) {
   check(ncclBroadcast(tensor.data(), tensor.data(), static_cast<size_t>(tensor.bytes()), ncclUint8,
                       root, comm_, context->stream()),
         "ncclBroadcast");
-  wait_for("ncclBroadcast", *context);
 }
 
 void NcclComm::all_gather(ConstTensor mine, Tensor all) {
@@ -185,15 +185,9 @@ void NcclComm::all_gather(ConstTensor mine, Tensor all) {
   check(ncclAllGather(mine.data(), all.data(), static_cast<size_t>(mine.bytes()), ncclUint8, comm_,
                       context->stream()),
         "ncclAllGather");
-  wait_for("ncclAllGather", *context);
 }
 
 void NcclComm::exchange(int peer, ConstTensor send, Tensor receive) {
-  exchange_in_order(peer, send, receive);
-  if (context_for("exchange", send, receive) != nullptr) finish_exchanges();
-}
-
-void NcclComm::exchange_in_order(int peer, ConstTensor send, Tensor receive) {
   FUNNEL_CHECK(peer >= 0 && peer < size() && peer != rank(), "exchange: rank ", rank(),
                " has no peer ", peer, " among ", size());
   Context* context = context_for("exchange", send, receive);

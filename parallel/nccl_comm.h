@@ -2,10 +2,10 @@
 // A group of ranks that each have a CUDA device of their own, over NCCL. Tensors on the host go
 // over another group of the same ranks, which also brings the ranks together.
 //
-// NCCL is asked never to block: each call and each wait watches for what NCCL reports and for a
-// deadline. A rank whose peer has died or keeps silent throws an Error that names the rank, its
-// host and its device, after it has taken its own operations off the device; the group is then of
-// no more use.
+// NCCL is asked never to block: each call, and each wait of the attached context, watches for what
+// NCCL reports and for a deadline. A rank whose peer has died or keeps silent throws an Error that
+// names the rank, its host and its device, after it has taken its own operations off the device;
+// the group is then of no more use.
 #pragma once
 
 #include <chrono>

@@ -2,11 +2,8 @@
 #include "parallel/step_word.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 
 #include "core/base/error.h"
-#include "core/base/random.h"
 
 namespace funnel {
 namespace {
@@ -55,36 +52,6 @@ StepWord::Agreed StepWord::reduce(Comm& comm, const OfRank& mine) {
     if (squares * static_cast<uint64_t>(comm.size()) != sum * sum) agreed.replicas_agree = false;
   }
   return agreed;
-}
-
-uint64_t replica_digest(ConstTensor tensor) {
-  // Each step of a lane is a bijection of its state for a given word, and of the word for a given
-  // state, so one changed word changes its lane for good.
-  constexpr int kLanes = 16;
-  std::array<uint32_t, kLanes> low;
-  std::array<uint32_t, kLanes> high;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    low[lane] = 0x9e3779b9u * (lane + 1);
-    high[lane] = 0x85ebca6bu * (lane + 1);
-  }
-  const char* data = static_cast<const char*>(tensor.data());
-  const int64_t bytes = tensor.bytes();
-  constexpr int64_t kBlock = kLanes * sizeof(uint32_t);
-  for (int64_t at = 0; at < bytes; at += kBlock) {
-    std::array<uint32_t, kLanes> words{};
-    std::memcpy(words.data(), data + at, std::min(kBlock, bytes - at));
-    for (int lane = 0; lane < kLanes; ++lane) {
-      low[lane] = (low[lane] ^ words[lane]) * 0xcc9e2d51u;
-      low[lane] ^= low[lane] >> 15;
-      high[lane] = (high[lane] + words[lane]) * 0x1b873593u;
-      high[lane] ^= high[lane] >> 13;
-    }
-  }
-  uint64_t digest = static_cast<uint64_t>(bytes);
-  for (int lane = 0; lane < kLanes; ++lane) {
-    digest = Site::mix(digest ^ (static_cast<uint64_t>(high[lane]) << 32 | low[lane]));
-  }
-  return digest;
 }
 
 }  // namespace funnel

@@ -29,7 +29,7 @@ class StepWord {
   struct OfRank {
     bool stop = false;            // this rank wants to save and end
     bool non_finite = false;      // this rank met a loss or gradient that is not finite
-    uint64_t replica_digest = 0;  // of the replicated state, see replica_digest()
+    uint64_t replica_digest = 0;  // of the replicated state
   };
   struct Agreed {
     bool stop = false;            // some rank wants to stop
@@ -45,10 +45,5 @@ class StepWord {
   Tensor flags_;
   ShardTree tree_;
 };
-
-// A 64-bit digest of a tensor's bytes, cheap enough for every step. Two tensors that differ in one
-// 32-bit word never have the same digest; more changes escape it with probability 2^-64. It guards
-// against faults, not against malice.
-uint64_t replica_digest(ConstTensor tensor);
 
 }  // namespace funnel

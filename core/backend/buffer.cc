@@ -9,7 +9,7 @@
 namespace funnel {
 namespace {
 
-std::atomic<int64_t> allocation_count{0};
+std::atomic<int64_t> allocation_count{0}, device_allocation_count{0};
 
 char* allocate_host(int64_t bytes) {
   auto* data = static_cast<char*>(std::aligned_alloc(kAlignment, align_up(bytes)));
@@ -24,6 +24,7 @@ Buffer::Buffer(Device device, int64_t bytes) : bytes_(bytes), device_(device) {
   if (bytes == 0) return;
   data_ = device == Device::cpu ? allocate_host(bytes) : cuda::allocate(bytes);
   ++allocation_count;
+  if (device == Device::cuda) ++device_allocation_count;
 }
 
 Buffer Buffer::for_transfer(Device peer, int64_t bytes) {
@@ -35,6 +36,7 @@ Buffer Buffer::for_transfer(Device peer, int64_t bytes) {
   buffer.bytes_ = bytes;
   buffer.pinned_ = true;
   ++allocation_count;
+  ++device_allocation_count;
   return buffer;
 }
 
@@ -58,6 +60,10 @@ Tensor Buffer::tensor(Shape shape, DType dtype) const {
 
 int64_t Buffer::allocations() {
   return allocation_count;
+}
+
+int64_t Buffer::device_allocations() {
+  return device_allocation_count;
 }
 
 }  // namespace funnel

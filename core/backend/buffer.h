@@ -41,6 +41,8 @@ class Buffer {
 
   // How many buffers this process has allocated so far; a test asserts that steps add none.
   static int64_t allocations();
+  // How many of them a CUDA device had a part in, its memory or memory for transfers.
+  static int64_t device_allocations();
 
  private:
   void swap(Buffer& other) noexcept {

@@ -2,6 +2,7 @@
 #include "core/backend/context.h"
 
 #include <cstring>
+#include <thread>
 
 #include "core/backend/cuda/runtime.h"
 #include "core/backend/matmul.h"
@@ -77,6 +78,7 @@ void Context::download(ConstTensor from, Tensor host) {
   check_like("download", from, host);
   check_device("download: from", from, device_);
   check_device("download: to", host, Device::cpu);
+  check_may_wait("download");
   copy_bytes(from, host);
   synchronize();
 }
@@ -94,7 +96,27 @@ void Context::add(ConstTensor from, Tensor to) {
 }
 
 void Context::synchronize() {
-  if (device_ == Device::cuda) cuda::synchronize(stream_);
+  if (device_ == Device::cpu) return;
+  check_may_wait("synchronize");
+  if (const std::shared_ptr<Watch> watch = watch_.lock()) return wait_under(*watch);
+  cuda::synchronize(stream_);
+}
+
+void Context::check_may_wait(const char* what) const {
+  if (device_ == Device::cpu) return;
+  FUNNEL_CHECK(!cuda::is_recording(stream_), what, ": work that is recorded cannot be waited for");
+}
+
+// Asks often while an answer may come at once, then leaves the core to others.
+void Context::wait_under(Watch& watch) {
+  constexpr int kQuickly = 2000;
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin = Clock::now();
+  for (int asked = 0; !cuda::is_done(stream_); ++asked) {
+    watch.while_waiting(
+        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin));
+    if (asked > kQuickly) std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
 }
 
 }  // namespace funnel

@@ -6,7 +6,9 @@
 // context's stream, later; only download() and synchronize() wait for it.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <utility>
 
 #include "core/backend/arena.h"
 
@@ -18,6 +20,14 @@ class MatmulPrimitives;  // a backend's own: prepared matmuls by shape
 
 class Context {
  public:
+  // Looks after what a wait hangs on beside the device, such as other ranks.
+  class Watch {
+   public:
+    virtual ~Watch() = default;
+    // Called again and again while a context waits, with how long it has. May throw.
+    virtual void while_waiting(std::chrono::milliseconds waited) = 0;
+  };
+
   explicit Context(Device device);
   ~Context();
   Context(const Context&) = delete;
@@ -42,17 +52,24 @@ class Context {
   // device rounds alike.
   void add(ConstTensor from, Tensor to);
 
-  // Waits for everything that was asked of this context.
+  // Waits for everything that was asked of this context. Throws while its work is recorded
+  // (core/backend/recorded_work.h).
   void synchronize();
+
+  // From now on waits are watched, as long as the watch lives.
+  void set_watch(std::weak_ptr<Watch> watch) { watch_ = std::move(watch); }
 
  private:
   void check_device(const char* what, const ConstTensor& tensor, Device expected) const;
+  void check_may_wait(const char* what) const;
+  void wait_under(Watch& watch);
   void copy_bytes(const ConstTensor& from, const Tensor& to);
 
   Device device_;
   CUstream_st* stream_ = nullptr;
   Arena scratch_;
   std::unique_ptr<MatmulPrimitives> matmul_primitives_;
+  std::weak_ptr<Watch> watch_;
 };
 
 }  // namespace funnel

@@ -27,7 +27,7 @@ class Site {
   constexpr uint64_t hash() const { return hash_; }
 
   // The finaliser of splitmix64: every input bit reaches every output bit.
-  static constexpr uint64_t mix(uint64_t x) {
+  FUNNEL_HD static constexpr uint64_t mix(uint64_t x) {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
     return x ^ (x >> 31);

@@ -61,6 +61,17 @@ std::vector<DecayRun> join_runs(std::span<const DecayRun> runs) {
   return joined;
 }
 
+std::vector<DecayRun> decay_runs(const Params& params, DecayExclusions exclusions) {
+  std::vector<DecayRun> runs;
+  for (const Param& param : params.all()) {
+    const bool decays = exclusions == DecayExclusions::none || param.decays_always();
+    runs.push_back({param.offset, param.shape.elements(), decays});
+  }
+  // The last parameter's run also covers the gap behind it.
+  runs.back().count = params.flat_elements() - runs.back().first;
+  return join_runs(runs);
+}
+
 UpdateTable::UpdateTable(Context& context, std::span<const DecayRun> runs, int64_t first,
                          int64_t count)
     : count_(count) {

@@ -11,6 +11,7 @@
 #include "core/backend/buffer.h"
 #include "core/backend/context.h"
 #include "core/base/tensor.h"
+#include "core/layers/params.h"
 #include "core/optim/optimizer_config.h"
 
 namespace funnel {
@@ -27,6 +28,9 @@ struct DecayRun {
 // gap (alignment between parameters) goes to the run before it, which is harmless because its
 // values and gradients are zero.
 std::vector<DecayRun> join_runs(std::span<const DecayRun> runs);
+
+// The joined runs of all parameters.
+std::vector<DecayRun> decay_runs(const Params& params, DecayExclusions exclusions);
 
 // A piece of the flat buffers cut into chunks that a step works on side by side, all in one pass,
 // with the decay of each. Lies on the context's device; made once, for every step.

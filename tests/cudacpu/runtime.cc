@@ -45,6 +45,15 @@ Runtime::Runtime() {
   }
 }
 
+ThreadCalls& thread_calls() {
+  thread_local ThreadCalls calls;
+  return calls;
+}
+
+CallCounts call_counts() {
+  return thread_calls();
+}
+
 int& current_device() {
   thread_local int device = 0;
   return device;
@@ -66,6 +75,7 @@ Event& Runtime::event(cudaEvent_t handle) {
 
 WorkPtr Runtime::loose(const Stream& stream, std::vector<WorkPtr> after,
                        std::function<bool()> run) {
+  thread_calls().is_polling = false;
   auto work = std::make_shared<Work>();
   work->run = std::move(run);
   work->after = std::move(after);
@@ -173,6 +183,7 @@ std::vector<WorkPtr> Runtime::tails(int device) {
 }
 
 void Runtime::wait(const WorkPtr& target) {
+  ++thread_calls().waits;
   if (option("streams") == "newest") {
     for (const WorkPtr& tail : tails(-1)) advance(tail);
   }
@@ -184,10 +195,12 @@ void Runtime::wait(const WorkPtr& target) {
 }
 
 void Runtime::wait_all(int device) {
+  ++thread_calls().waits;
   for (const WorkPtr& tail : tails(device)) wait(tail);
 }
 
 bool Runtime::query(const WorkPtr& target) {
+  if (!std::exchange(thread_calls().is_polling, true)) ++thread_calls().waits;
   if (target == nullptr || target->done) return true;
   if (!target->asked) {
     target->asked = true;

@@ -25,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/cudacpu/call_counts.h"
 #include "tests/cudacpu/fault.h"
 
 namespace funnel::cudacpu {
@@ -122,6 +123,12 @@ class Runtime {
   int64_t serial_ = 0;
   int64_t pass_ = 0;
 };
+
+// What this thread has asked for.
+struct ThreadCalls : CallCounts {
+  bool is_polling = false;  // it has asked whether work is done and given no more since
+};
+ThreadCalls& thread_calls();
 
 // The device that this thread's calls are about.
 int& current_device();

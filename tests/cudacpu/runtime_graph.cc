@@ -77,7 +77,25 @@ cudaGraph_t end_capture(Stream& stream) {
   return reinterpret_cast<cudaGraph_t>(graph);
 }
 
+// Whether both do the same kind of work in the same order. A device asks more of nodes than that,
+// for example that a kernel stays one.
+bool same_shape(const Graph& a, const Graph& b) {
+  if (a.nodes.size() != b.nodes.size()) return false;
+  std::unordered_map<const Work*, const Work*> twins;
+  for (size_t i = 0; i < a.nodes.size(); ++i) {
+    const Work &x = *a.nodes[i], &y = *b.nodes[i];
+    if ((x.run == nullptr) != (y.run == nullptr) || x.after.size() != y.after.size()) return false;
+    for (size_t j = 0; j < x.after.size(); ++j) {
+      const auto twin = twins.find(x.after[j].get());
+      if (twin == twins.end() || twin->second != y.after[j].get()) return false;
+    }
+    twins.emplace(&x, &y);
+  }
+  return true;
+}
+
 void launch(Runtime& runtime, const Graph& graph, Stream& stream) {
+  ++thread_calls().graph_launches;
   std::unordered_map<const Work*, WorkPtr> copies;
   const WorkPtr begin = runtime.add(stream, {}, nullptr);
   std::vector<WorkPtr> leaves;
@@ -134,9 +152,26 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                  unsigned long long) {
   return api_call("cudaGraphInstantiate", [&](Runtime&) {
+    ++thread_calls().graph_instantiations;
     auto* made = new Graph(find(graphs(), graph));
     executables().insert(made);
     *executable = reinterpret_cast<cudaGraphExec_t>(made);
+  });
+}
+
+// Launches that are under way keep what they were launched with.
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t graph,
+                                cudaGraphExecUpdateResultInfo* result) {
+  return api_call("cudaGraphExecUpdate", [&](Runtime&) {
+    Graph& old = find(executables(), executable);
+    const Graph& now = find(graphs(), graph);
+    *result = {};
+    result->result = cudaGraphExecUpdateSuccess;
+    if (!same_shape(old, now)) {
+      result->result = cudaGraphExecUpdateErrorTopologyChanged;
+      refuse(cudaErrorGraphExecUpdateFailure);
+    }
+    old = now;
   });
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "tests/cudacpu/call_counts.h"
 #include "tests/cudacpu/device_memory.h"
 
 namespace funnel::testing {
@@ -234,6 +235,45 @@ TEST_F(HostRuntimeGraphs, RunAtEachLaunchAndNotWhenCaptured) {
 }
 
 // A fork to the second stream and a join, with the fork's wait or without.
+TEST_F(HostRuntimeGraphs, AnUpdateCountsFromTheNextLaunchOn) {
+  for (const char* order : kOrders) {
+    set_option("streams", order);
+    DeviceArray<char> target(std::vector<char>(kCount, 0)), kept(std::vector<char>(kCount, 0));
+    cudaGraphExec_t graph = capture([&] { set(target, 1, first); });
+    const auto update = [&](const std::function<void()>& record) {
+      EXPECT_EQ(cudaStreamBeginCapture(first, cudaStreamCaptureModeThreadLocal), 0);
+      record();
+      cudaGraph_t recorded = nullptr;
+      EXPECT_EQ(cudaStreamEndCapture(first, &recorded), 0);
+      cudaGraphExecUpdateResultInfo result{};
+      const cudaError_t status = cudaGraphExecUpdate(graph, recorded, &result);
+      EXPECT_EQ(cudaGraphDestroy(recorded), 0);
+      return status;
+    };
+    const cudacpu::CallCounts before = cudacpu::call_counts();
+    EXPECT_EQ(cudaGraphLaunch(graph, first), 0);
+    copy(kept, target, first);
+    EXPECT_EQ(update([&] { set(target, 2, first); }), cudaSuccess);
+    EXPECT_EQ(cudaGraphLaunch(graph, first), 0);
+    const auto twice = [&] {
+      set(target, 3, first);
+      set(target, 4, first);
+    };
+    EXPECT_EQ(update(twice), cudaErrorGraphExecUpdateFailure);
+    EXPECT_EQ(cudaGetLastError(), cudaErrorGraphExecUpdateFailure);
+    EXPECT_EQ(cudacpu::call_counts().waits, before.waits);
+    EXPECT_EQ(cudacpu::call_counts().graph_launches, before.graph_launches + 2);
+    download(kept, first);
+    EXPECT_EQ(cudaStreamSynchronize(first), 0);
+    EXPECT_EQ(pinned[0], 1) << order;
+    download(target, first);
+    EXPECT_EQ(cudaStreamSynchronize(first), 0);
+    EXPECT_EQ(pinned[0], 2) << order;
+    EXPECT_EQ(cudacpu::call_counts().waits, before.waits + 2);
+    ASSERT_EQ(cudaGraphExecDestroy(graph), 0);
+  }
+}
+
 TEST_F(HostRuntimeGraphs, KeepTheOrderOfForkedStreams) {
   for (const bool with_wait : {true, false}) {
     for (const char* order : kOrders) {

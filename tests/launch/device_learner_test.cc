@@ -4,10 +4,15 @@
 // between devices.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
+#include "core/backend/device.h"
 #include "launch/checkpoint.h"
 #include "launch/trainer.h"
+#include "parallel/nccl_comm.h"
+#include "tests/cudacpu/call_counts.h"
+#include "tests/cudacpu/options.h"
 #include "tests/data/small_vocabulary.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/launch/learner_fixture.h"
@@ -19,8 +24,8 @@ constexpr double kTolerance = 1e-5;  // relative, in f32
 
 // A learner on a device with its feed.
 struct DeviceRun {
-  DeviceRun(const RunConfig& config, Device device)
-      : learner(solo, config, device), feed(config, learner.shards(), 3) {}
+  DeviceRun(const RunConfig& config, Device device, bool records = true)
+      : learner(solo, config, device, records), feed(config, learner.shards(), 3) {}
 
   StepReport step(int64_t number) { return learner.train_step(number, feed.source(), false); }
   HostState state() {
@@ -77,6 +82,31 @@ TEST_P(DeviceLearner, ThreeStepsAreThoseOfTheCpu) {
   expect_agreement("moment2", found.moment2, expected.moment2, kTolerance);
 }
 
+// Given to the device as graphs or kernel by kernel, in whatever order streams work, a step's bits
+// are the same, and the host waits once, for the numbers that it reports.
+TEST_P(DeviceLearner, RecordedStepsAreThoseOfSingleLaunches) {
+  DeviceRun recorded(config, Device::cuda), launched(config, Device::cuda, /*records=*/false);
+  for (int64_t step = 0; step < 5; ++step) {
+    SCOPED_TRACE(concat("step ", step));
+    cudacpu::set_option("streams", "lazy");
+    const cudacpu::CallCounts before = cudacpu::call_counts();
+    const StepReport found = recorded.step(step);
+    const cudacpu::CallCounts after = cudacpu::call_counts();
+    cudacpu::set_option("streams", "eager");
+    const StepReport expected = launched.step(step);
+    EXPECT_EQ(found.metrics.to_array(), expected.metrics.to_array());
+    EXPECT_EQ(found.gradient_norm, expected.gradient_norm);
+    if (step < 2) continue;
+    EXPECT_EQ(after.waits - before.waits, 1);
+    const int64_t pieces = 2 * config.train.logical_shards + 1;
+    if (step > 2) EXPECT_EQ(after.graph_launches - before.graph_launches, pieces);
+    if (step > 3) EXPECT_EQ(after.graph_instantiations, before.graph_instantiations);
+  }
+  EXPECT_TRUE(same_bits(recorded.state().values, launched.state().values));
+  EXPECT_TRUE(same_bits(recorded.state().moment1, launched.state().moment1));
+  EXPECT_TRUE(same_bits(recorded.state().moment2, launched.state().moment2));
+}
+
 TEST_P(DeviceLearner, EvaluatesAsTheCpu) {
   DeviceRun cpu(config, Device::cpu), cuda(config, Device::cuda);
   const auto found = cuda.learner.evaluate(1, cuda.feed.source()).to_array();
@@ -115,6 +145,42 @@ INSTANTIATE_TEST_SUITE_P(Objectives, DeviceLearner,
                          [](const auto& info) {
                            return info.param == Objective::mlm ? "Mlm" : "Electra";
                          });
+
+// Two ranks with a device each: the bits of one rank, and one wait of the host in a step, though
+// gradients are summed and replicas compared (every tenth step).
+TEST(DeviceRanks, WaitOnceInAStep) {
+  const RunConfig config = small_run(Objective::electra);
+  cudacpu::set_option("devices", "2");
+  std::array<Learnt, 2> learnt;
+  run_on_threads(2, [&](Comm& host) {
+    select_cuda_device(host.rank());
+    const auto comm = make_nccl_comm(std::make_unique<BorrowedComm>(host), {.host_name = "here"});
+    Learner learner(*comm, config, Device::cuda);
+    MemoryFeed feed(config, learner.shards(), 3);
+    for (const int64_t step : {6, 7, 8, 9, 10, 11}) {
+      const int64_t before = cudacpu::call_counts().waits;
+      const StepReport report = learner.train_step(step, feed.source(), false);
+      if (step > 7) EXPECT_EQ(cudacpu::call_counts().waits - before, 1) << "step " << step;
+      EXPECT_TRUE(report.replicas_agree);
+      learnt[host.rank()].add(report);
+    }
+    learner.download_state();
+    const HostState state = learner.host_state();
+    const float* values = state.values.as<float>();
+    learnt[host.rank()].values.assign(values, values + state.values.elements());
+    host.barrier();  // nobody frees while another still counts
+  });
+  cudacpu::set_option("devices", "1");
+  EXPECT_TRUE(same_bits(learnt[0], learnt[1]));
+  Learnt expected;
+  select_cuda_device(0);
+  DeviceRun one(config, Device::cuda);
+  for (const int64_t step : {6, 7, 8, 9, 10, 11}) expected.add(one.step(step));
+  const HostState state = one.state();
+  const float* values = state.values.as<float>();
+  expected.values.assign(values, values + state.values.elements());
+  EXPECT_TRUE(same_bits(learnt[0], expected));
+}
 
 // A run of a few lives, each on its device.
 class DeviceTrainer : public ::testing::Test {

@@ -8,11 +8,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "core/backend/device.h"
+#include "tests/cudacpu/call_counts.h"
 #include "tests/cudacpu/options.h"
 #include "tests/support/thread_comm.h"
 
@@ -29,21 +32,6 @@ class NcclComm : public ::testing::TestWithParam<const char*> {
   }
 };
 
-// The group of a thread's rank; dies with the thread's ThreadComm.
-class Borrowed final : public Comm {
- public:
-  explicit Borrowed(Comm& comm) : Comm(comm.rank(), comm.size()), comm_(comm) {}
-  void barrier() override { comm_.barrier(); }
-  void broadcast(Tensor tensor, int root) override { comm_.broadcast(tensor, root); }
-  void all_gather(ConstTensor mine, Tensor all) override { comm_.all_gather(mine, all); }
-  void exchange(int peer, ConstTensor send, Tensor receive) override {
-    comm_.exchange(peer, send, receive);
-  }
-
- private:
-  Comm& comm_;
-};
-
 std::string sum_until_error(Comm& comm, int times) {
   Context context(Device::cuda);
   comm.attach(context);
@@ -52,7 +40,10 @@ std::string sum_until_error(Comm& comm, int times) {
   context.fill_zero(values);
   std::string message;
   try {
-    for (int i = 0; i < times; ++i) comm.all_reduce_sum(values);
+    for (int i = 0; i < times; ++i) {
+      comm.all_reduce_sum(values);
+      context.synchronize();
+    }
   } catch (const Error& error) {
     message = error.what();
   }
@@ -70,7 +61,7 @@ TEST_P(NcclComm, ASilentPeerIsGivenUpAtTheDeadline) {
   run_on_threads(2, [&](Comm& host) {
     select_cuda_device(host.rank());
     const auto comm =
-        make_nccl_comm(std::make_unique<Borrowed>(host), {.host_name = "here", .deadline = 2s});
+        make_nccl_comm(std::make_unique<BorrowedComm>(host), {.host_name = "here", .deadline = 2s});
     if (host.rank() == 0) message = sum_until_error(*comm, 1);
     host.barrier();  // rank 1 is alive, and does nothing
   });
@@ -85,13 +76,42 @@ TEST_P(NcclComm, AFailingPeerIsAnError) {
   EXPECT_THROW(run_on_threads(2,
                               [&](Comm& host) {
                                 select_cuda_device(host.rank());
-                                const auto comm = make_nccl_comm(std::make_unique<Borrowed>(host),
-                                                                 {.host_name = "here"});
+                                const auto comm = make_nccl_comm(
+                                    std::make_unique<BorrowedComm>(host), {.host_name = "here"});
                                 if (host.rank() == 1) throw Error("lost");
                                 message = sum_until_error(*comm, 1);
                               }),
                Error);
   EXPECT_NE(message.find("rank 1 has gone"), std::string::npos) << message;
+}
+
+// The host gives collectives to the device and goes on; the results come in the stream's order.
+TEST_P(NcclComm, CollectivesOnADeviceAreNotWaitedFor) {
+  run_on_threads(2, [&](Comm& host) {
+    select_cuda_device(host.rank());
+    const auto comm = make_nccl_comm(std::make_unique<BorrowedComm>(host), {.host_name = "here"});
+    Context context(Device::cuda);
+    comm->attach(context);
+    constexpr int64_t kCount = 1000;
+    Buffer memory(Device::cuda, 3 * kCount * 4);
+    const Tensor sum = memory.tensor({kCount}, DType::f32);
+    const Tensor all = memory.tensor({3 * kCount}, DType::f32).slice(kCount, {2 * kCount});
+    Buffer ones = Buffer::for_transfer(Device::cuda, kCount * 4);
+    const Tensor host_ones = ones.tensor({kCount}, DType::f32);
+    std::fill_n(host_ones.as<float>(), kCount, 1.0f);
+    context.upload(host_ones, sum);
+    const cudacpu::CallCounts before = cudacpu::call_counts();
+    for (int i = 0; i < 3; ++i) comm->all_reduce_sum(sum);
+    comm->all_gather(sum, all);
+    comm->broadcast(sum, 1);
+    EXPECT_EQ(cudacpu::call_counts().waits, before.waits);
+    std::vector<float> values(2 * kCount);
+    context.download(all, Tensor(values.data(), {2 * kCount}, DType::f32));
+    EXPECT_EQ(values, std::vector<float>(2 * kCount, 8.0f));
+    context.download(sum, Tensor(values.data(), {kCount}, DType::f32));
+    EXPECT_EQ(values[kCount - 1], 8.0f);
+    host.barrier();
+  });
 }
 
 // Two processes' group over a socket, enough to bring NCCL up.

@@ -147,4 +147,19 @@ inline void run_on_threads(int ranks, const std::function<void(Comm&)>& body) {
   }
 }
 
+// Another group of the same ranks, for whoever wants to own one.
+class BorrowedComm final : public Comm {
+ public:
+  explicit BorrowedComm(Comm& comm) : Comm(comm.rank(), comm.size()), comm_(comm) {}
+  void barrier() override { comm_.barrier(); }
+  void broadcast(Tensor tensor, int root) override { comm_.broadcast(tensor, root); }
+  void all_gather(ConstTensor mine, Tensor all) override { comm_.all_gather(mine, all); }
+  void exchange(int peer, ConstTensor send, Tensor receive) override {
+    comm_.exchange(peer, send, receive);
+  }
+
+ private:
+  Comm& comm_;
+};
+
 }  // namespace funnel::testing

@@ -49,6 +49,23 @@ void destroy(Stream) noexcept {}
 void synchronize(Stream) {
   throw_absent();
 }
+bool is_done(Stream) {
+  throw_absent();
+}
+void begin_recording(Stream) {
+  throw_absent();
+}
+bool is_recording(Stream) {
+  throw_absent();
+}
+void end_recording(Stream, GraphExec&) {
+  throw_absent();
+}
+void discard_recording(Stream) noexcept {}
+void launch(GraphExec, Stream) {
+  throw_absent();
+}
+void destroy(GraphExec) noexcept {}
 Event make_event() {
   throw_absent();
 }

@@ -19,6 +19,16 @@ void synchronize(Stream stream) {
   check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
 }
 
+bool is_done(Stream stream) {
+  const cudaError_t status = cudaStreamQuery(stream);
+  if (status == cudaErrorNotReady) {
+    static_cast<void>(cudaGetLastError());  // an answer, no error
+    return false;
+  }
+  check(status, "cudaStreamQuery");
+  return true;
+}
+
 Event make_event() {
   cudaEvent_t event = nullptr;
   check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");

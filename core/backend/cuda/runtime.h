@@ -13,6 +13,7 @@
 
 struct CUstream_st;
 struct CUevent_st;
+struct CUgraphExec_st;
 
 namespace funnel {
 class MatmulPrimitives;
@@ -22,6 +23,7 @@ namespace funnel::cuda {
 
 using Stream = CUstream_st*;
 using Event = CUevent_st*;
+using GraphExec = CUgraphExec_st*;
 
 // Device memory, aligned to at least 256 bytes. Throws with the sizes when it is not there.
 char* allocate(int64_t bytes);
@@ -35,6 +37,8 @@ void release_pinned(char* memory) noexcept;
 Stream make_stream();
 void destroy(Stream stream) noexcept;
 void synchronize(Stream stream);
+// Whether all that was asked of the stream is done; never waits.
+bool is_done(Stream stream);
 
 Event make_event();
 void destroy(Event event) noexcept;
@@ -42,6 +46,19 @@ void record(Event event, Stream stream);
 void synchronize(Event event);
 // Work given to the stream from now on waits for the event.
 void wait(Stream stream, Event event);
+
+// From now until the end, work given to the stream is recorded instead of done, and this thread may
+// neither wait for it nor allocate.
+void begin_recording(Stream stream);
+bool is_recording(Stream stream);
+// Ends the recording. `graph` (null at first) becomes what launch() repeats; a graph of an earlier
+// recording of the same work is brought up to date, which is cheap and leaves alone what of it is
+// still under way. Throws if the recording was spoilt.
+void end_recording(Stream stream, GraphExec& graph);
+// Ends a recording and throws it away.
+void discard_recording(Stream stream) noexcept;
+void launch(GraphExec graph, Stream stream);
+void destroy(GraphExec graph) noexcept;
 
 // In the order of the stream; both may return before they are done.
 void fill_zero(Stream stream, void* memory, int64_t bytes);
