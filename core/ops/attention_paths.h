@@ -26,4 +26,11 @@ void attention_forward_materialised(Context& context, const RelativeAttentionFor
 void attention_backward_materialised(Context& context, const RelativeAttentionBackward& args,
                                      const AttentionExtents& extents);
 
+// A CUDA device's for bf16 and heads of 64: kernels that keep scores on the chip. Deterministic.
+bool fused_attention_takes(const AttentionInputs& in, const AttentionExtents& extents);
+void attention_forward_fused(Context& context, const RelativeAttentionForward& args,
+                             const AttentionExtents& extents);
+void attention_backward_fused(Context& context, const RelativeAttentionBackward& args,
+                              const AttentionExtents& extents);
+
 }  // namespace funnel

@@ -37,6 +37,7 @@ void relative_attention_forward(Context& context, const RelativeAttentionForward
   check_shape("relative_attention: log_normaliser", args.log_normaliser,
               {e.batch, e.heads, e.q_len});
   if (context.device() == Device::cpu) return attention_forward_blocked(context, args, e);
+  if (fused_attention_takes(args.in, e)) return attention_forward_fused(context, args, e);
   attention_forward_materialised(context, args, e);
 }
 
@@ -48,6 +49,7 @@ void relative_attention_backward(Context& context, const RelativeAttentionBackwa
   check_shape("relative_attention: dv", args.dv, args.in.k.shape());
   check_shape("relative_attention: dr", args.dr, args.in.r.shape());
   if (context.device() == Device::cpu) return attention_backward_blocked(context, args, e);
+  if (fused_attention_takes(args.in, e)) return attention_backward_fused(context, args, e);
   attention_backward_materialised(context, args, e);
 }
 

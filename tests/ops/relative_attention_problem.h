@@ -38,11 +38,15 @@ inline void PrintTo(const AttentionCase& c, std::ostream* out) {
        << (c.dropout ? " dropout" : "");
 }
 
-// The reference's problem; every number is representable as f32.
+// The reference's problem; every number is representable as f32, or as bf16 where that is the
+// dtype.
 inline ref::RelativeAttention reference_problem(const AttentionCase& c) {
   const auto random = [&](int64_t n, uint64_t seed) {
     std::vector<double> values = random_values(n, seed, 0, 0.7);
-    for (double& value : values) value = static_cast<double>(static_cast<float>(value));
+    for (double& value : values) {
+      const auto rounded = static_cast<float>(value);
+      value = c.dtype == DType::bf16 ? float(BFloat16(rounded)) : rounded;
+    }
     return values;
   };
   ref::RelativeAttention a{.batch = c.batch,

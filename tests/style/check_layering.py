@@ -26,7 +26,7 @@ ROOMS = {
 
 # Library: the headers it is known by, and the paths (prefix, suffix) that may include them.
 THIRD_PARTY = {
-    "CUDA": (r"cuda|cublas", [("core/backend/cuda/", ""), ("core/ops/", ".cu")]),
+    "CUDA": (r"cuda|cublas", [("core/backend/cuda/", ""), ("core/ops/", ".cu"), ("core/ops/", ".cuh")]),
     "NCCL": (r"nccl", [("parallel/nccl_comm", ".cc")]),
     "MPI": (
         r"mpi\.h$",

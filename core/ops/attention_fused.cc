@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/base/math.h"
+#include "core/ops/attention_paths.h"
+#include "core/ops/fused_attention/problem.h"
+#include "core/ops/reduce.h"
+
+namespace funnel {
+namespace {
+
+fused::Problem problem_of(const AttentionInputs& in, const AttentionExtents& e, Scratch& scratch) {
+  const int64_t keys = fused::tiles_of(e.k_len) * fused::kTile;
+  const Tensor key_columns = scratch.tensor({e.batch, keys, fused::kKeyColumns}, DType::bf16);
+  const bool segments = static_cast<bool>(in.q_segments);
+  return {.q = in.q.as<BFloat16>(),
+          .k = in.k.as<BFloat16>(),
+          .v = in.v.as<BFloat16>(),
+          .r = in.r.as<BFloat16>(),
+          .content_bias = in.content_bias.as<BFloat16>(),
+          .position_bias = in.position_bias.as<BFloat16>(),
+          .segment_bias = in.segment_bias.as<BFloat16>(),
+          .segment_embedding = segments ? in.segment_embedding.as<BFloat16>() : nullptr,
+          .q_segments = segments ? in.q_segments.as<uint8_t>() : nullptr,
+          .k_segments = segments ? in.k_segments.as<uint8_t>() : nullptr,
+          .hidden = in.hidden ? in.hidden.as<uint8_t>() : nullptr,
+          .key_columns = key_columns.as<BFloat16>(),
+          .batch = static_cast<int>(e.batch),
+          .q_len = static_cast<int>(e.q_len),
+          .k_len = static_cast<int>(e.k_len),
+          .heads = static_cast<int>(e.heads),
+          .head_width = static_cast<int>(e.head_width),
+          .positions = static_cast<int>(e.positions),
+          .shift = static_cast<int>(in.shift),
+          .cls_mask = in.cls_mask,
+          .scale = 1.0f / math::sqrt(static_cast<float>(e.head_width)),
+          .dropout = in.dropout};
+}
+
+}  // namespace
+
+bool fused_attention_takes(const AttentionInputs& in, const AttentionExtents& e) {
+  return in.q.device() == Device::cuda && in.q.dtype() == DType::bf16 && e.head_width == 64 &&
+         (in.shift == 1 || in.shift == 2);
+}
+
+void attention_forward_fused(Context& context, const RelativeAttentionForward& args,
+                             const AttentionExtents& extents) {
+  Scratch scratch(context.scratch());
+  const fused::Problem problem = problem_of(args.in, extents, scratch);
+  fused::prepare_keys(context.stream(), problem);
+  fused::forward(context.stream(), problem, args.context.as<BFloat16>(),
+                 args.log_normaliser.as<float>());
+}
+
+void attention_backward_fused(Context& context, const RelativeAttentionBackward& args,
+                              const AttentionExtents& e) {
+  Scratch scratch(context.scratch());
+  const fused::Problem problem = problem_of(args.in, e, scratch);
+  const auto floats = [&](int64_t n) { return scratch.tensor({n}, DType::f32).as<float>(); };
+  const int64_t query_blocks = e.batch * fused::tiles_of(e.q_len);
+  const fused::Backward backward{
+      .context = args.context.as<BFloat16>(),
+      .dcontext = args.dcontext.as<BFloat16>(),
+      .log_normaliser = args.log_normaliser.as<float>(),
+      .dq = args.dq.as<BFloat16>(),
+      .dk = args.dk.as<BFloat16>(),
+      .dv = args.dv.as<BFloat16>(),
+      .dr = args.dr.as<BFloat16>(),
+      .statistics = floats(e.batch * e.heads * e.q_len * fused::kStatistics),
+      .parts = floats(fused::kParts * query_blocks * e.width()),
+      .table_parts = floats(fused::table_parts_of(problem))};
+  fused::prepare_keys(context.stream(), problem);
+  fused::backward_queries(context.stream(), problem, backward);
+  fused::backward_keys(context.stream(), problem, backward);
+  fused::backward_table(context.stream(), problem, backward);
+
+  const auto sum_part = [&](int64_t part, Tensor gradient, int64_t first) {
+    const Tensor rows(backward.parts + part * query_blocks * e.width(), {query_blocks, e.width()},
+                      DType::f32, context.device());
+    sum_rows(context, rows, gradient.slice(first, {e.width()}));
+  };
+  sum_part(0, args.dcontent_bias, 0);
+  sum_part(1, args.dposition_bias, 0);
+  if (!args.in.q_segments) return;
+  sum_part(2, args.dsegment_bias, 0);
+  sum_part(3, args.dsegment_embedding, 0);
+  sum_part(4, args.dsegment_embedding, e.width());
+}
+
+}  // namespace funnel

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fused kernels against two oracles: tests/reference/attention.h in double, and the
+// materialised path in f32 on the CPU, which takes the very numbers that the kernels take. Lengths
+// around the kernels' tiles of 64; within one sequence, and from pooled queries to unpooled keys.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <deque>
+
+#include "core/ops/attention_paths.h"
+#include "tests/ops/relative_attention_problem.h"
+
+namespace funnel::testing {
+namespace {
+
+using Case = AttentionCase;
+
+// What bf16 operands and probabilities may cost.
+constexpr double kForwardError = 1e-2, kBackwardError = 2e-2;
+
+double norm(const std::vector<double>& values) {
+  double sum = 0;
+  for (double value : values) sum += value * value;
+  return std::sqrt(sum);
+}
+
+// |actual - expected| <= bound |expected|, in the Euclidean norm. Numbers below 0.3 in the mean of
+// squares count as that large: where rows of gradients of scores cancel, what is left of them is
+// small, and what rounding them has cost is not.
+void expect_near(const std::string& what, const std::vector<double>& actual,
+                 const std::vector<double>& expected, double bound) {
+  ASSERT_EQ(actual.size(), expected.size()) << what;
+  std::vector<double> error(actual.size());
+  for (size_t i = 0; i < error.size(); ++i) error[i] = actual[i] - expected[i];
+  const double least = 0.3 * std::sqrt(static_cast<double>(expected.size()));
+  const double relative = norm(error) / std::max(norm(expected), least);
+  EXPECT_LE(relative, bound) << what << ", of norm " << norm(expected);
+  ::testing::Test::RecordProperty(what, std::to_string(relative));
+}
+
+AttentionExtents extents_of(const AttentionInputs& in) {
+  const Shape& q = in.q.shape();
+  return {q[0], q[1], in.k.shape()[1], q[2], q[3], in.r.shape()[0]};
+}
+
+// What forward and backward write, as `dtype`; sums and statistics, as `sums`.
+struct Results {
+  Results(const AttentionInputs& in, DType dtype, DType sums, Device device)
+      : context(in.q.shape(), dtype, device),
+        normaliser({in.q.shape()[0], in.q.shape()[2], in.q.shape()[1]}, sums, device),
+        dq(in.q.shape(), dtype, device),
+        dk(in.k.shape(), dtype, device),
+        dv(in.v.shape(), dtype, device),
+        dr(in.r.shape(), dtype, device),
+        dcontent(ones(in.content_bias.shape(), sums, device)),
+        dposition(ones(in.content_bias.shape(), sums, device)),
+        dsegment(ones(in.content_bias.shape(), sums, device)),
+        dembedding(ones(in.segment_embedding.shape(), sums, device)) {}
+
+  RelativeAttentionForward forward(const AttentionInputs& in) const {
+    return {.in = in, .context = context, .log_normaliser = normaliser};
+  }
+  RelativeAttentionBackward backward(const AttentionInputs& in, ConstTensor dcontext) const {
+    return {.in = in,
+            .context = context,
+            .log_normaliser = normaliser,
+            .dcontext = dcontext,
+            .dq = dq,
+            .dk = dk,
+            .dv = dv,
+            .dr = dr,
+            .dcontent_bias = dcontent,
+            .dposition_bias = dposition,
+            .dsegment_bias = dsegment,
+            .dsegment_embedding = dembedding};
+  }
+
+  std::vector<std::pair<std::string, std::vector<double>>> gradients() const {
+    return {{"dq", dq.values()},
+            {"dk", dk.values()},
+            {"dv", dv.values()},
+            {"dr", dr.values()},
+            {"dcontent_bias", less_one(dcontent)},
+            {"dposition_bias", less_one(dposition)},
+            {"dsegment_bias", less_one(dsegment)},
+            {"dsegment_embedding", less_one(dembedding)}};
+  }
+
+  OwnedTensor context, normaliser, dq, dk, dv, dr;
+  OwnedTensor dcontent, dposition, dsegment, dembedding;  // accumulated: they start from one
+
+ private:
+  static OwnedTensor ones(Shape shape, DType dtype, Device device) {
+    return OwnedTensor(shape, dtype, std::vector<double>(shape.elements(), 1.0), device);
+  }
+  static std::vector<double> less_one(const OwnedTensor& tensor) {
+    std::vector<double> values = tensor.values();
+    for (double& value : values) value -= 1;
+    return values;
+  }
+};
+
+// The same inputs for the CPU, as f32.
+class Twin {
+ public:
+  explicit Twin(const AttentionInputs& in) : inputs(in) {
+    for (ConstTensor* tensor :
+         {&inputs.q, &inputs.k, &inputs.v, &inputs.r, &inputs.content_bias, &inputs.position_bias,
+          &inputs.segment_bias, &inputs.segment_embedding}) {
+      move(*tensor, DType::f32);
+    }
+    for (ConstTensor* tensor : {&inputs.q_segments, &inputs.k_segments, &inputs.hidden}) {
+      if (*tensor) move(*tensor, DType::u8);
+    }
+  }
+  AttentionInputs inputs;
+
+ private:
+  void move(ConstTensor& tensor, DType dtype) {
+    kept_.emplace_back(tensor.shape(), dtype, values_of(tensor), Device::cpu);
+    tensor = kept_.back();
+  }
+  std::deque<OwnedTensor> kept_;
+};
+
+class FusedAttentionTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(FusedAttentionTest, ForwardAgreesWithTheReference) {
+  const Case& c = GetParam();
+  const ref::RelativeAttention a = reference_problem(c);
+  const AttentionProblem p(c, a);
+  const Results found(p.in, DType::bf16, DType::f32, device_under_test());
+  ASSERT_TRUE(fused_attention_takes(p.in, extents_of(p.in)));
+  attention_forward_fused(context_under_test(), found.forward(p.in), extents_of(p.in));
+  const ref::AttentionOutput expected = ref::attention_forward(a);
+  expect_near("context", found.context.values(), expected.context, kForwardError);
+  expect_near("log_normaliser", found.normaliser.values(),
+              ref::logsumexp(expected.scores, c.batch * c.heads * c.queries(), c.keys),
+              kForwardError);
+}
+
+TEST_P(FusedAttentionTest, BackwardAgreesWithTheMaterialisedPath) {
+  const Case& c = GetParam();
+  const AttentionProblem p(c, reference_problem(c));
+  const OwnedTensor dcontext(p.in.q.shape(), DType::bf16, random_values(p.in.q.elements(), 12));
+  const Results found(p.in, DType::bf16, DType::f32, device_under_test());
+  attention_forward_fused(context_under_test(), found.forward(p.in), extents_of(p.in));
+  attention_backward_fused(context_under_test(), found.backward(p.in, dcontext), extents_of(p.in));
+
+  Context cpu(Device::cpu);
+  const Twin twin(p.in);
+  const OwnedTensor same(p.in.q.shape(), DType::f32, dcontext.values(), Device::cpu);
+  const Results expected(p.in, DType::f32, DType::f32, Device::cpu);
+  attention_forward_materialised(cpu, expected.forward(twin.inputs), extents_of(p.in));
+  attention_backward_materialised(cpu, expected.backward(twin.inputs, same), extents_of(p.in));
+  expect_near("context", found.context.values(), expected.context.values(), kForwardError);
+  const auto of = found.gradients(), to = expected.gradients();
+  for (size_t i = 0; i < of.size(); ++i) {
+    expect_near(of[i].first, of[i].second, to[i].second, kBackwardError);
+  }
+  const std::vector<double> dr = found.dr.values();
+  for (int64_t i = 0; i < c.shift() * c.all(); ++i) {
+    ASSERT_EQ(dr[i], 0) << "no pair reads the first rows";
+  }
+}
+
+TEST(FusedAttention, IsWhatTheOpTakes) {
+  const Case c{.keys = 5, .head_width = 64, .dtype = DType::bf16};
+  AttentionProblem p(c, reference_problem(c));
+  const Results fused(p.in, DType::bf16, DType::f32, device_under_test());
+  const Results op(p.in, DType::bf16, DType::f32, device_under_test());
+  attention_forward_fused(context_under_test(), fused.forward(p.in), extents_of(p.in));
+  relative_attention_forward(context_under_test(), op.forward(p.in));
+  EXPECT_EQ(op.context.values(), fused.context.values());
+  p.in.shift = 3;
+  EXPECT_FALSE(fused_attention_takes(p.in, extents_of(p.in)));
+}
+
+// The penalty of a hidden key shifts every score alike, so that it changes nothing.
+TEST(FusedAttention, AllKeysHiddenIsAsNoneHidden) {
+  const Case c{.keys = 70, .head_width = 64, .batch = 1, .hidden = false, .dtype = DType::bf16};
+  AttentionProblem p(c, reference_problem(c));
+  const Results seen(p.in, DType::bf16, DType::f32, device_under_test());
+  const Results unseen(p.in, DType::bf16, DType::f32, device_under_test());
+  attention_forward_fused(context_under_test(), seen.forward(p.in), extents_of(p.in));
+  const OwnedTensor hidden({c.batch, c.keys}, DType::u8, std::vector<double>(c.keys, 1.0));
+  p.in.hidden = hidden;
+  attention_forward_fused(context_under_test(), unseen.forward(p.in), extents_of(p.in));
+  EXPECT_EQ(unseen.context.values(), seen.context.values());
+  EXPECT_EQ(unseen.normaliser.values(), seen.normaliser.values());
+}
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  for (bool pooled : {false, true}) {
+    for (int64_t keys : {1, 33, 64, 65, 129}) {
+      if (pooled && keys == 1) continue;
+      Case c{.keys = keys, .head_width = 64, .pooled = pooled, .dtype = DType::bf16};
+      c.batch = keys > 64 ? 1 : 2;
+      cases.push_back(c);
+      c.dropout = true;
+      cases.push_back(c);
+    }
+    Case c{.keys = 66, .head_width = 64, .heads = 1, .pooled = pooled, .dtype = DType::bf16};
+    c.cls_mask = false;
+    cases.push_back(c);
+    c.segments = false;
+    c.dropout = true;
+    cases.push_back(c);
+    c.hidden = false;
+    c.cls_mask = true;
+    cases.push_back(c);
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, FusedAttentionTest, ::testing::ValuesIn(all_cases()));
+
+}  // namespace
+}  // namespace funnel::testing
