@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/funnel_bench/layer_bench.h"
 
-#include <time.h>
-
-#include <algorithm>
 #include <functional>
 
+#include "core/backend/stopwatch.h"
 #include "core/layers/embedding.h"
 #include "core/layers/heads.h"
 #include "core/layers/transformer_layer.h"
@@ -18,6 +16,7 @@
 #include "core/ops/embedding.h"
 #include "core/ops/sampling.h"
 #include "core/optim/adamw.h"
+#include "tools/funnel_bench/random_pool.h"
 #include "tools/funnel_bench/synthetic_batch.h"
 
 namespace funnel {
@@ -25,33 +24,17 @@ namespace {
 
 using Work = std::function<void()>;
 
-// Time of this thread alone: what other processes on the machine take is not counted.
-double thread_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
-}
-
-double once_ms(const Work& work) {
-  const double start = thread_ms();
-  work();
-  return thread_ms() - start;
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
-  return values[values.size() / 2];
-}
-
 class LayerBench {
  public:
-  LayerBench(const RunConfig& config, int repeats)
+  LayerBench(Context& context, const RunConfig& config, int repeats)
       : config_(config),
         repeats_(repeats),
-        context_(Device::cpu),
-        saved_(Device::cpu),
+        context_(context),
+        saved_(context.device()),
+        batch_memory_(context.device()),
         batch_(config),
-        shard_(batch_.batch()) {}
+        shard_(upload_.to_device(context, batch_memory_, batch_.batch(),
+                                 config.pretrain.model.vocab)) {}
 
   std::vector<BenchRow> run() {
     const PretrainConfig& pretrain = config_.pretrain;
@@ -70,12 +53,18 @@ class LayerBench {
   void time(const std::string& name, int64_t calls, double flops, const Work& forward,
             const Work& backward) {
     std::vector<double> forward_ms, backward_ms;
+    Stopwatch watch(context_);
     for (int i = 0; i <= repeats_; ++i) {
       saved_.reset();
-      const double f = once_ms(forward), b = once_ms(backward);
+      watch.mark();
+      forward();
+      watch.mark();
+      backward();
+      watch.mark();
+      const std::vector<double> laps = watch.laps();
       if (i == 0) continue;
-      forward_ms.push_back(f);
-      backward_ms.push_back(b);
+      forward_ms.push_back(laps[0]);
+      backward_ms.push_back(laps[1]);
     }
     rows_.push_back({name, calls, flops, median(forward_ms), median(backward_ms)});
   }
@@ -88,11 +77,10 @@ class LayerBench {
   }
 
   Tensor random(Arena& arena, Shape shape) {
-    Tensor tensor = arena.tensor(shape, DType::f32);
-    const RandomStream stream(1, Site("bench"), 0);
-    for (int64_t i = 0; i < tensor.elements(); ++i) {
-      tensor.as<float>()[i] = 2 * uniform01(stream.bits(i).word[0]) - 1;
-    }
+    const Tensor tensor = arena.tensor(shape, DType::f32);
+    const RandomPool numbers(context_, DType::f32, tensor.elements());
+    context_.copy(numbers.all().reshaped(shape), tensor);
+    context_.synchronize();
     return tensor;
   }
 
@@ -101,7 +89,7 @@ class LayerBench {
     const TransformerLayer layer(params, "layer", layer_sizes(config));
     initialise(params);
     PositionTables tables(DType::f32, config.width);
-    Arena kept(Device::cpu);
+    Arena kept(context_.device());
     Step planning{.context = context_, .saved = kept, .seed = 1, .training = true};
     const SequenceInputs inputs{shard_.batch(), shard_.seq(), shard_.segments, {}};
     const std::vector<BlockPlan> plans =
@@ -118,7 +106,7 @@ class LayerBench {
 
   void layer_rows(const std::string& name, const LayerRun& run, const FunnelConfig& config,
                   const TransformerLayer& layer, const AttentionPlan& plan) {
-    Arena kept(Device::cpu);
+    Arena kept(context_.device());
     const bool self = plan.q_len == plan.k_len;
     const Tensor x_k = random(kept, {plan.k_rows(), config.width});
     const Tensor x_q = self ? x_k : random(kept, {plan.q_rows(), config.width});
@@ -139,7 +127,7 @@ class LayerBench {
     const Embedding embedding(params, "embedding", model.vocab, model.embedding_width, 1e-8,
                               model.hidden_dropout);
     initialise(params);
-    Arena kept(Device::cpu);
+    Arena kept(context_.device());
     const Tensor y = random(kept, {shard_.input_ids.elements(), model.embedding_width});
     Embedding::Saved saved;
     Step pass = step();
@@ -156,7 +144,7 @@ class LayerBench {
         params.add("table", {config.vocab, config.embedding_width}, ParamKind::weight);
     const MlmHead head(params, "head", config.width, table, 1e-8);
     initialise(params);
-    Arena kept(Device::cpu);
+    Arena kept(context_.device());
     const Tensor hidden = random(kept, {shard_.input_ids.elements(), config.width});
     const Tensor dhidden = random(kept, hidden.shape());
     const Tensor rows = kept.tensor({n}, DType::i32), drawn = kept.tensor({n}, DType::i32);
@@ -186,7 +174,7 @@ class LayerBench {
     Params params(DType::f32);
     const DiscriminatorHead head(params, "head", config.width);
     initialise(params);
-    Arena kept(Device::cpu);
+    Arena kept(context_.device());
     const Tensor x = random(kept, {n, config.width}), dx = random(kept, {n, config.width});
     const Tensor dlogits = random(kept, {n});
     DiscriminatorHead::Saved saved;
@@ -204,7 +192,7 @@ class LayerBench {
     const PretrainTask task(params, config_.pretrain);
     initialise(params);
     const int64_t n = params.flat_elements();
-    Arena kept(Device::cpu);
+    Arena kept(context_.device());
     const Tensor m = kept.tensor({n}, DType::f32), v = kept.tensor({n}, DType::f32);
     const Tensor norm = kept.tensor({1}, DType::f64);
     context_.fill_zero(m);
@@ -230,17 +218,18 @@ class LayerBench {
 
   const RunConfig& config_;
   int repeats_;
-  Context context_;
-  Arena saved_;
+  Context& context_;
+  Arena saved_, batch_memory_;
   SyntheticBatch batch_;
-  const PretrainBatch& shard_;
+  BatchUpload upload_;
+  const PretrainBatch shard_;
   std::vector<BenchRow> rows_;
 };
 
 }  // namespace
 
-std::vector<BenchRow> bench_layers(const RunConfig& config, int repeats) {
-  return LayerBench(config, repeats).run();
+std::vector<BenchRow> bench_layers(Context& context, const RunConfig& config, int repeats) {
+  return LayerBench(context, config, repeats).run();
 }
 
 }  // namespace funnel

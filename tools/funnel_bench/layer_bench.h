@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times of the parts of a pretraining step on one thread, each beside its floor: the time that its
-// multiply-adds would take at the core's peak.
+// Times of the parts of a pretraining step, on one thread of the CPU or on a CUDA device.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "core/backend/context.h"
 #include "launch/config.h"
 
 namespace funnel {
@@ -21,6 +21,6 @@ struct BenchRow {
 
 // One row for each kind of layer of the discriminator (or MLM network) and of the generator, one
 // each for embedding, heads with their losses, and the optimizer. `repeats` timings each.
-std::vector<BenchRow> bench_layers(const RunConfig& config, int repeats);
+std::vector<BenchRow> bench_layers(Context& context, const RunConfig& config, int repeats);
 
 }  // namespace funnel

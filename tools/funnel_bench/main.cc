@@ -1,118 +1,152 @@
 // SPDX-License-Identifier: Apache-2.0
-// funnel-bench: how long a pretraining step takes on this machine, part by part and whole, beside
-// what the cores could do at best. Run it under mpirun to time several ranks together.
+// funnel-bench: how fast this machine is at what pretraining needs, and how near it comes to what
+// it could do at best. Everything is checked before it is timed.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <string>
-#include <vector>
 
-#include "core/backend/cpu/fma_peak.h"
+#include "core/backend/stopwatch.h"
 #include "core/base/log.h"
-#include "core/model/model_cost.h"
-#include "launch/config.h"
-#include "launch/learner.h"
+#include "launch/device_choice.h"
+#include "parallel/device_comm.h"
 #include "parallel/mpi_comm.h"
 #include "parallel/world.h"
-#include "tools/funnel_bench/layer_bench.h"
-#include "tools/funnel_bench/synthetic_batch.h"
-#include "tools/funnel_inspect/table.h"
+#include "tools/funnel_bench/attention_bench.h"
+#include "tools/funnel_bench/matmul_bench.h"
+#include "tools/funnel_bench/report.h"
 
 namespace {
 
 using namespace funnel;
 
-struct Options {
-  std::vector<std::filesystem::path> configs;
-  std::vector<std::string> overrides;
-  int64_t vocab = 30522;
-  int repeats = 9;
-};
+int report(const ChosenDevice& chosen, const std::vector<Measurement>& rows,
+           const BenchOptions& options) {
+  std::printf("%s\n", chosen.text.c_str());
+  print_measurements(rows);
+  if (!options.json.empty()) write_measurements(options.json, chosen.text, rows);
+  const bool right =
+      std::all_of(rows.begin(), rows.end(), [](const Measurement& row) { return row.right(); });
+  return right ? 0 : static_cast<int>(ExitCode::kFailure);
+}
 
-void declare(CLI::App& app, Options& options) {
-  app.add_option("--config", options.configs, "configuration, as for funnel-pretrain; repeatable")
-      ->required()
-      ->check(CLI::ExistingFile);
-  app.add_option("--set", options.overrides, "override one field, path=value; repeatable")
-      ->allow_extra_args(false);
-  app.add_option("--vocab", options.vocab,
-                 "vocabulary, where the configuration leaves it to the data")
-      ->capture_default_str();
-  app.add_option("--repeats", options.repeats, "timings of each part; the median counts")
+// Bytes read and bytes written, as far as a device can go.
+Measurement copy_ceiling(Context& context, int64_t bytes, int repeats) {
+  const Buffer memory(context.device(), 2 * bytes);
+  const Tensor both = memory.tensor({2 * bytes}, DType::u8);
+  context.fill_zero(both);
+  Measurement row{.name = concat("copy of ", bytes >> 20, " MiB"), .part = "copy", .path = {}};
+  row.dtype = DType::u8;
+  row.bytes = 2.0 * static_cast<double>(bytes);
+  row.milliseconds = median_ms(
+      context, repeats, [&] { context.copy(both.slice(0, {bytes}), both.slice(bytes, {bytes})); });
+  return row;
+}
+
+int bench_device(const ChosenDevice& chosen, const BenchOptions& options) {
+  Context context(chosen.device);
+  std::vector<Measurement> rows{copy_ceiling(context, options.copy_mib << 20, options.repeats)};
+  for (const DType dtype : options.element_types()) {
+    rows.push_back(matmul_ceiling(context, dtype, options.edge, options.repeats));
+  }
+  return report(chosen, rows, options);
+}
+
+using Bench = std::vector<Measurement> (*)(Context&, const RunConfig&, DType, int);
+
+int bench_kernels(Bench bench, const ChosenDevice& chosen, const BenchOptions& options) {
+  const RunConfig config = options.config();
+  Context context(chosen.device);
+  std::vector<Measurement> rows;
+  for (const DType dtype : options.element_types()) {
+    const std::vector<Measurement> more = bench(context, config, dtype, options.repeats);
+    rows.insert(rows.end(), more.begin(), more.end());
+  }
+  return report(chosen, rows, options);
+}
+
+void declare_common(CLI::App& command, BenchOptions& options) {
+  command
+      .add_option("--device", options.device,
+                  "where to measure: cpu, cuda, or auto: cuda if there is one")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
+  command.add_option("--repeats", options.repeats, "timings of each part; the median counts")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  command.add_option("--json", options.json, "also write everything measured to this file");
 }
 
-std::string percent(double share) {
-  return fixed(100 * share, 1) + "%";
+void declare_config(CLI::App& command, BenchOptions& options) {
+  command
+      .add_option("--config", options.configs, "configuration, as for funnel-pretrain; repeatable")
+      ->required()
+      ->check(CLI::ExistingFile);
+  command.add_option("--set", options.overrides, "override one field, path=value; repeatable")
+      ->allow_extra_args(false);
+  command
+      .add_option("--vocab", options.vocab,
+                  "vocabulary, where the configuration leaves it to the data")
+      ->capture_default_str();
 }
 
-void print_layers(const RunConfig& config, int repeats, double peak) {
-  Table table;
-  table.add({"per logical shard, one thread", "calls", "GFLOP", "forward ms", "backward ms",
-             "floor ms", "of peak"});
-  for (const BenchRow& row : bench_layers(config, repeats)) {
-    const double floor_ms = 1e3 * row.flops / peak;
-    table.add({row.name, std::to_string(row.calls), fixed(row.flops / 1e9, 2),
-               fixed(row.forward_ms, 2), fixed(row.backward_ms, 2), fixed(floor_ms, 2),
-               row.flops == 0 ? "" : percent(floor_ms / row.milliseconds())});
+void declare_dtypes(CLI::App& command, BenchOptions& options) {
+  command.add_option("--dtype", options.dtypes, "f32, bf16, or both: --dtype f32,bf16")
+      ->capture_default_str()
+      ->delimiter(',')
+      ->check(CLI::IsMember({"f32", "bf16"}));
+}
+
+struct Commands {
+  explicit Commands(CLI::App& app, BenchOptions& options)
+      : device(app.add_subcommand("device", "what copies and large matrix products reach")),
+        matmul(app.add_subcommand("matmul", "the matrix products of a step, one by one")),
+        attention(app.add_subcommand("attention", "relative attention at a model's lengths")),
+        step(app.add_subcommand("step", "a step, part by part and whole; also under mpirun")) {
+    for (CLI::App* command : {device, matmul, attention, step}) declare_common(*command, options);
+    for (CLI::App* command : {matmul, attention, step}) declare_config(*command, options);
+    for (CLI::App* command : {device, matmul, attention}) declare_dtypes(*command, options);
+    for (CLI::App* command : {device, step}) {
+      command->add_option("--edge", options.edge, "of the square product that shows a GPU's peak")
+          ->capture_default_str()
+          ->check(CLI::PositiveNumber);
+    }
+    device->add_option("--copy-mib", options.copy_mib, "MiB to copy")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    app.require_subcommand(1);
   }
-  std::fputs(table.text().c_str(), stdout);
+  CLI::App *device, *matmul, *attention, *step;
+};
+
+DeviceChoice choice_of(const std::string& name) {
+  if (name == "cpu") return DeviceChoice::cpu;
+  return name == "cuda" ? DeviceChoice::cuda : DeviceChoice::fastest;
 }
 
-// The median time of a whole step over all ranks, in seconds.
-double step_seconds(Comm& comm, const RunConfig& config, int repeats) {
-  Learner learner(comm, config);
-  const SyntheticBatch shard(config);
-  const auto next = [&]() -> const PretrainBatch& { return shard.batch(); };
-  std::vector<double> seconds;
-  for (int i = 0; i <= repeats; ++i) {
-    comm.barrier();
-    const auto start = std::chrono::steady_clock::now();
-    learner.train_step(i, next, false);
-    comm.barrier();
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-    if (i > 0) seconds.push_back(spent.count());
+int run(const World& world, const Commands& commands, const BenchOptions& options) {
+  auto host = std::make_unique<MpiComm>(world);
+  const ChosenDevice chosen = choose_device(*host, choice_of(options.device), world.node_rank());
+  if (*commands.step) {
+    const std::unique_ptr<Comm> comm =
+        comm_for_device(std::move(host), chosen.device, world.host());
+    const StepTimes times = bench_step(*comm, chosen.device, options);
+    if (world.rank() != 0) return 0;
+    std::printf("%s\n", chosen.text.c_str());
+    print_step(times);
+    if (!options.json.empty()) write_step(options.json, chosen.text, times);
+    return 0;
   }
-  std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
-  return seconds[seconds.size() / 2];
-}
-
-void bench(const World& world, const Options& options) {
-  RunConfig config = load_config(options.configs, options.overrides);
-  if (!config.vocab_is_set) set_vocabulary(config, options.vocab, "--vocab");
-  MpiComm comm(world);
-  const bool is_root = comm.rank() == 0;
-  const double peak = measure_fma_peak();
-  if (is_root) {
-    std::printf(
-        "%s, sequences of %ld, %ld a step in %ld shards, %d rank(s); multiply-add peak "
-        "%.1f GFLOP/s a core\n",
-        layout_name(config.pretrain.model).c_str(), static_cast<long>(config.data.seq_len),
-        static_cast<long>(config.train.global_batch),
-        static_cast<long>(config.train.logical_shards), comm.size(), peak / 1e9);
-    if (comm.size() == 1) print_layers(config, options.repeats, peak);
-  }
-  const double seconds = step_seconds(comm, config, options.repeats);
-  if (!is_root) return;
-  const StepFlops flops =
-      step_flops(config.pretrain, config.data.seq_len, config.corruption.predictions);
-  const double rate = static_cast<double>(config.train.global_batch) / seconds;
-  const double flops_per_second = rate * static_cast<double>(flops.training());
-  std::printf(
-      "whole step: %.1f ms, %.2f sequences/s, %.0f tokens/s, %.1f GFLOP/s, %s of the peak of "
-      "%d core(s)\n",
-      1e3 * seconds, rate, rate * static_cast<double>(config.data.seq_len), flops_per_second / 1e9,
-      percent(flops_per_second / (peak * comm.size())).c_str(), comm.size());
+  FUNNEL_CHECK_INPUT(world.size() == 1, "only funnel-bench step runs on several ranks");
+  if (*commands.device) return bench_device(chosen, options);
+  return bench_kernels(*commands.matmul ? bench_matmul : bench_attention, chosen, options);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Times the parts of a pretraining step, and the whole step, on this machine.");
-  Options options;
-  declare(app, options);
+  CLI::App app("Measures this machine at the parts of pretraining.");
+  BenchOptions options;
+  const Commands commands(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -120,10 +154,10 @@ int main(int argc, char** argv) {
   }
   World world;
   try {
-    bench(world, options);
-    return 0;
+    return run(world, commands, options);
   } catch (const Error& error) {
     log_error(error.what());
-    World::abort(static_cast<int>(error.exit_code()));
+    if (world.size() > 1) World::abort(static_cast<int>(error.exit_code()));
+    return static_cast<int>(error.exit_code());
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CUDA backend of a build without one: nothing is on such a device, and asking for it throws.
-#include "core/backend/cuda/runtime.h"
+#include "core/backend/cuda/timing.h"
 #include "core/backend/device.h"
 #include "core/backend/matmul.h"
 #include "core/base/error.h"
@@ -67,6 +67,12 @@ void launch(GraphExec, Stream) {
 }
 void destroy(GraphExec) noexcept {}
 Event make_event() {
+  throw_absent();
+}
+Event make_timing_event() {
+  throw_absent();
+}
+double milliseconds_between(Event, Event) {
   throw_absent();
 }
 void destroy(Event) noexcept {}
