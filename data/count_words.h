@@ -13,7 +13,7 @@
 namespace funnel {
 
 struct WordCountConfig {
-  WordRules rules;
+  WordRules rules = {};
   int64_t max_word_chars = 100;        // longer words are not counted
   int64_t min_count = 1;               // rarer words are dropped
   int64_t max_words = 10'000'000;      // held in memory, and kept: the most frequent ones

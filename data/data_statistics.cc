@@ -77,12 +77,12 @@ int64_t DataStatistics::text_tokens(const DataIndex& index) const {
   return tokens;
 }
 
-DataStatistics count_examples(const DataSet& data, int64_t first, int64_t stride) {
+DataStatistics count_examples(const DataSet& data, int64_t first, int64_t stride, int64_t end) {
   const DataIndex& index = data.index();
   DataStatistics statistics(index);
   std::vector<int32_t> ids(static_cast<size_t>(data.chunk_rows() * data.seq_len()));
   std::vector<int32_t> lengths(static_cast<size_t>(data.chunk_rows()));
-  for (int64_t chunk = first; chunk < data.chunks(); chunk += stride) {
+  for (int64_t chunk = first; chunk < end; chunk += stride) {
     const int64_t rows = data.rows_of(chunk);
     const Tensor id_rows(ids.data(), {rows, data.seq_len()}, DType::i32);
     const Tensor length_rows(lengths.data(), {rows}, DType::i32);

@@ -41,8 +41,8 @@ struct DataStatistics {
   int64_t text_tokens(const DataIndex& index) const;
 };
 
-// Counts chunks first, first + stride, first + 2 stride, ...
-DataStatistics count_examples(const DataSet& data, int64_t first = 0, int64_t stride = 1);
+// Counts chunks first, first + stride, first + 2 stride, ... below `end`.
+DataStatistics count_examples(const DataSet& data, int64_t first, int64_t stride, int64_t end);
 
 // A few lines: tokens, padding, histogram of lengths, vocabulary coverage, unknown rate.
 std::string report_text(const DataIndex& index, const DataStatistics& statistics);

@@ -84,18 +84,4 @@ int64_t Tokenizer::match(std::string_view word, int32_t* ids) const {
   return 1;
 }
 
-std::string decode(const Vocabulary& vocabulary, const int32_t* ids, int64_t count) {
-  std::string text;
-  for (int64_t i = 0; i < count; ++i) {
-    std::string_view piece = vocabulary.piece(ids[i]);
-    if (piece.starts_with("##") && piece.size() > 2 && !text.empty()) {
-      piece.remove_prefix(2);
-    } else if (!text.empty()) {
-      text += ' ';
-    }
-    text += piece;
-  }
-  return text;
-}
-
 }  // namespace funnel

@@ -63,7 +63,4 @@ class Tokenizer {
   std::vector<RememberedWord> remembered_;  // by hash; a newcomer replaces what is in its place
 };
 
-// The pieces of ids as text: "##" joins, all others are set apart by spaces.
-std::string decode(const Vocabulary& vocabulary, const int32_t* ids, int64_t count);
-
 }  // namespace funnel

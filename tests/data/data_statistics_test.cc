@@ -33,7 +33,7 @@ TEST(DataStatistics, CountedByHand) {
                                    {{2, 9, 3, 9, 3, 0, 0, 0}, 1},
                                    {{2, 8, 8, 8, 8, 8, 8, 3}, 6},
                                    {{2, 1, 3, 0, 0, 0, 0, 0}, 1}});
-  const DataStatistics statistics = count_examples(data);
+  const DataStatistics statistics = count_examples(data, 0, 1, data.chunks());
   EXPECT_EQ(statistics.examples(), 5);
   EXPECT_EQ(statistics.pairs, 2);
   EXPECT_EQ(statistics.segment_a_tokens, 11);
@@ -58,9 +58,9 @@ TEST(DataStatistics, PartsAddUpAndTextIsConserved) {
   const testing::NumberedText text(60, 20);
   const DataSet data = write_rows(folder / "d", PackingMode::sentences, text.end + 1,
                                   testing::pack_examples(text, PackingMode::sentences, 32));
-  const DataStatistics whole = count_examples(data);
+  const DataStatistics whole = count_examples(data, 0, 1, data.chunks());
   DataStatistics parts(data.index());
-  for (int64_t part = 2; part >= 0; --part) parts.add(count_examples(data, part, 3));
+  for (int64_t part = 2; part >= 0; --part) parts.add(count_examples(data, part, 3, data.chunks()));
   EXPECT_EQ(parts.uses, whole.uses);
   EXPECT_EQ(parts.lengths, whole.lengths);
   EXPECT_EQ(parts.segment_a_tokens, whole.segment_a_tokens);

@@ -105,9 +105,53 @@ TEST_F(FunnelShard, TextToVerifiedShards) {
   EXPECT_NEAR(share, 0.1, 0.09);
   EXPECT_NE(expect_works("verify " + at("data")).find("held_out"), std::string::npos);
   const std::string info = expect_works("info --examples 2 " + at("data"));
-  for (const char* part : {"examples", "vocabulary        300", "  A (", "  B (", "held_out"}) {
+  for (const char* part : {"examples", "vocabulary        300", "  A, ", "  B, ", "held_out"}) {
     EXPECT_NE(info.find(part), std::string::npos) << part << " in: " << info;
   }
+}
+
+// The examples of a shard are those of the folder, by the same numbers.
+TEST_F(FunnelShard, InfoShowsChosenExamplesAndShards) {
+  make_vocab();
+  make_data();
+  const DataSet data = DataSet::open(folder_ / "data");
+  const auto example_of = [](const std::string& info) {
+    return info.substr(info.find("\nexample "));
+  };
+  const int64_t first = data.index().shards[0].rows, chosen = first + 70;
+  const std::string from_folder =
+      expect_works(concat("info --example 3 --example ", chosen, " ", at("data")));
+  EXPECT_NE(from_folder.find("\nexample 3\n"), std::string::npos);
+  const std::string shard = at("data/shard-00001.h5");
+  const std::string from_shard = expect_works(concat("info --example ", chosen, " ", shard));
+  EXPECT_NE(from_shard.find(data.index().shards[1].sha256), std::string::npos);
+  EXPECT_NE(from_shard.find(concat("examples          ", data.index().shards[1].rows, " of 32")),
+            std::string::npos);
+  EXPECT_TRUE(from_folder.ends_with(example_of(from_shard)));
+  // Decoded by hand: a row's pieces, with "##" as a bar.
+  std::vector<int32_t> ids(64 * 32), lengths(64);
+  data.read_chunk(chosen / 64, Tensor(ids.data(), {64, 32}, DType::i32),
+                  Tensor(lengths.data(), {64}, DType::i32));
+  std::string words;
+  for (int64_t i = 1; i <= lengths[chosen % 64]; ++i) {
+    const std::string& piece = data.vocabulary().piece(ids[chosen % 64 * 32 + i]);
+    if (piece.starts_with("##")) {
+      words.append("|").append(piece, 2);
+    } else {
+      words.append(words.empty() ? "" : " ").append(piece);
+    }
+  }
+  std::string shown = example_of(from_shard);
+  shown = shown.substr(shown.find(" words\n    ") + 11);
+  shown = shown.substr(0, shown.find("\n  <sep>"));
+  for (size_t at; (at = shown.find("\n    ")) != std::string::npos;) shown.replace(at, 5, " ");
+  EXPECT_EQ(shown, words);
+  expect_fails(concat("info --example ", first - 1, " ", shard), {"--example", concat(first)});
+  expect_fails(concat("info --example ", data.examples(), " ", at("data")), {"--example"});
+  std::filesystem::copy_file(shard, folder_ / "data/other.h5");
+  expect_fails(concat("info ", at("data/other.h5")),
+               {"other.h5", "index.textproto", "no such shard"});
+  expect_fails(concat("info ", at("nothing")), {"nothing"});
 }
 
 TEST_F(FunnelShard, PacksInThreeWays) {
@@ -134,7 +178,7 @@ TEST_F(FunnelShard, PacksInThreeWays) {
     }
     expect_works("verify " + at("data"));
     const std::string info = expect_works("info --examples 4 " + at("data"));
-    EXPECT_EQ(info.find("  B (") == std::string::npos, option == "sentences");
+    EXPECT_EQ(info.find("  B, ") == std::string::npos, option == "sentences");
   }
   expect_fails(concat("build --packing both --vocab ", at("v.txt"), " --output ", at("other"), " ",
                       at("text")),

@@ -35,7 +35,7 @@ std::string write_report(const std::filesystem::path& folder, Comm& comm) {
   std::optional<DataStatistics> statistics;
   together(comm, [&] {
     data = DataSet::open(folder);
-    statistics = count_examples(*data, comm.rank(), comm.size());
+    statistics = count_examples(*data, comm.rank(), comm.size(), data->chunks());
   });
   std::vector<double> values;
   statistics->for_each_count([&](int64_t count) { values.push_back(static_cast<double>(count)); });
