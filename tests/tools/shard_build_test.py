@@ -276,6 +276,41 @@ class DiskTest(BuildTest):
         self.expect_same(output, expected)
 
 
+    def test_really_full_disk(self):
+        """A file system of this size, mounted where only this test sees it; needs that right."""
+        if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+            self.skipTest("no right to mount; test_full_disk asks the same of a disk that only seems full")
+        expected = self.output / "expected"
+        self.expect_works(self.arguments(expected))
+        disk, kept = self.output / "disk", self.output / "kept"
+        disk.mkdir()
+        kept.mkdir()
+        size = sum(path.stat().st_size for path in expected.rglob("*.h5")) // 2
+        script = f"""
+            mount -t tmpfs -o size={size} tmpfs {disk} || exit 99
+            "$@"
+            code=$?
+            cp -a {disk}/. {kept}
+            mount -o remount,size={4 * size + 2**20} {disk} || exit 99
+            "$@" >&2 || exit 98
+            cp -a {disk}/data {self.output}/finished
+            exit $code"""
+        line = command(self.arguments(disk / "data"))
+        result = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", script, "sh", *line],
+            env=ENVIRONMENT, capture_output=True, text=True, check=False,
+        )
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(result.stderr.count("cannot write: No space left on device"), 1)
+        self.assertFalse(list(kept.rglob(".tmp-*")))
+        self.assertFalse((kept / "data/index.textproto").exists())
+        finished = finished_shards(kept / "data")
+        self.assertGreater(len(finished), 2)
+        for name, (_, time) in finished.items():
+            self.assertEqual((self.output / "finished" / name).stat().st_mtime_ns, time)
+        self.expect_same(self.output / "finished", expected)
+
+
 class BadInputTest(BuildTest):
     def expect_bad(self, name, content, words, *options, ranks=0):
         shutil.rmtree(self.output, ignore_errors=True)
