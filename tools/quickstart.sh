@@ -23,7 +23,7 @@ cmake --preset cpu -B build/quickstart -DFUNNEL_TESTS=OFF >/dev/null
 cmake --build build/quickstart
 
 say "3/5 text: the debian-prose collection"
-tools/corpus/fetch_debian_prose.sh "$text"
+tools/corpus/fetch_text.sh debian-prose "$text"
 cut -f 2,4,5 "$text/MANIFEST.tsv"
 
 launch=(mpirun -np 2)

@@ -184,10 +184,10 @@ def lines_of(path):
 
 def files(comparison, paths):
     """With vocabularies trained on the files themselves."""
-    for rules in ALL_RULES:
+    for rules in DISTINCT_RULES:
         vocabulary = pathlib.Path(comparison.folder, "trained.txt")
         case = "--lower-case" if rules.lower_case else "--cased"
-        if rules.strip_accents is not False:
+        if rules.strip_accents:
             subprocess.run([comparison.program, "vocab", "--size", "8192", case, "--output", vocabulary,
                             *paths], check=True, capture_output=True)
         pieces = lines_of(vocabulary)[:-1]

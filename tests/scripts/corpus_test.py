@@ -63,6 +63,41 @@ class Readers(unittest.TestCase):
             list(readers.read_sword(self.path)), [["First & best.", "Second."], ["Third."]]
         )
 
+    def test_wordnet(self):
+        file = self.path / "wn.dict.dz"
+        file.write_bytes(
+            gzip.compress(
+                b"00-database-short\n     WordNet\n"
+                b"dog bite\n    n 1: a bite: inflicted\n           by a dog; \"a bad one\" [syn: {bite}]\n"
+                b"      2: another sense\n    v : to bite\nabbey\n    n : a church\n"
+            )
+        )
+        self.assertEqual(
+            list(readers.read_wordnet(file)),
+            [
+                [
+                    'dog bite: a bite: inflicted by a dog; "a bad one"',
+                    "dog bite: another sense",
+                    "dog bite: to bite",
+                    "abbey: a church",
+                ]
+            ],
+        )
+
+    def test_html(self):
+        (self.path / "translations").mkdir()
+        (self.path / "translations/a.html").write_text("<p>Not this.</p>")
+        (self.path / "b.html").write_text("<p>Last.")
+        (self.path / "a.html").write_text(
+            "<html><head><title>No</title></head><body><nav><ul><li>Home</li></ul></nav>"
+            "<h1>A &amp; B</h1><p>One <em>para</em>graph,\n two lines.<p>Next<pre>code();</pre>after<br>it"
+            "<table><tr><td>x</td><td>y&#233;</td></tr></table><script>if (a < b) run();</script></body></html>"
+        )
+        self.assertEqual(
+            list(readers.read_html(self.path)),
+            [["A & B", "One paragraph, two lines.", "Next", "after", "it", "x", "y\u00e9"], ["Last."]],
+        )
+
 
 class Extract(unittest.TestCase):
     def test_sentences(self):

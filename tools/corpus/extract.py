@@ -5,7 +5,7 @@
 The output has one sentence a line; an empty line ends a document. A paragraph is kept when it looks
 like prose (at least five words, four letters in five characters) and was not seen before.
 
-    extract.py dictd|rdata|sword SOURCE OUTPUT.txt
+    extract.py dictd|html|rdata|sword|wordnet SOURCE OUTPUT.txt
 """
 
 import argparse
@@ -16,7 +16,13 @@ import sys
 
 import readers
 
-READERS = {"dictd": readers.read_dictd, "rdata": readers.read_rdata, "sword": readers.read_sword}
+READERS = {
+    "dictd": readers.read_dictd,
+    "html": readers.read_html,
+    "rdata": readers.read_rdata,
+    "sword": readers.read_sword,
+    "wordnet": readers.read_wordnet,
+}
 MIN_WORDS = 5
 MIN_LETTER_SHARE = 0.8
 MAX_PARAGRAPHS = 40  # longer documents are cut, so that a held-out share of them is a fair sample

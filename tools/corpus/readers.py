@@ -7,6 +7,7 @@ Dictionary entries are short, so neighbours in the alphabet share a document.
 
 import gzip
 import html
+import html.parser
 import pathlib
 import re
 import struct
@@ -112,3 +113,73 @@ def read_sword(folder):
                     document.append(" ".join(text.split()))
             if document:
                 yield document
+
+
+WORDNET_SENSE = re.compile(r"(?:^|\s)(?:(?:n|v|adj|adv)(?=[ :]))?\s*(?:\d+)?: ")
+
+
+def read_wordnet(path):
+    """WordNet as a dictd database: head-words at the margin, numbered senses, no empty lines."""
+    text = gzip.open(path, "rt", encoding="utf-8", errors="replace").read()
+    document = []
+    for number, entry in enumerate(re.split(r"\n(?=\S)", text)):
+        head, _, body = entry.partition("\n")
+        if head.startswith("00-database"):
+            continue
+        body = re.sub(r"\[(?:syn|ant|also)[^\]]*\]|[{}]", "", " ".join(body.split()))
+        senses = [" ".join(sense.split()) for sense in WORDNET_SENSE.split(body)]
+        document += [f"{head}: {sense}" for sense in senses if sense]
+        if number % ENTRIES_PER_DOCUMENT == 0 and document:
+            yield document
+            document = []
+    if document:
+        yield document
+
+
+class Paragraphs(html.parser.HTMLParser):
+    """The text of a page, cut at the borders of blocks, without code and what leads elsewhere."""
+
+    BLOCKS = frozenset(
+        "address article aside blockquote body br caption dd div dl dt figcaption figure footer form h1"
+        " h2 h3 h4 h5 h6 header hr li main ol p section table tbody td th thead tr ul".split()
+    )
+    SKIPPED = frozenset("head pre script style nav footer button svg".split())
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.found, self.pieces, self.skipping = [], [], []
+
+    def end_paragraph(self):
+        text = " ".join("".join(self.pieces).split())
+        self.pieces = []
+        if text:
+            self.found.append(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag in self.BLOCKS or tag in self.SKIPPED:
+            self.end_paragraph()
+        if tag in self.SKIPPED:
+            self.skipping.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.BLOCKS or tag in self.SKIPPED:
+            self.end_paragraph()
+        if tag in self.skipping:
+            del self.skipping[self.skipping.index(tag) :]
+
+    def handle_data(self, data):
+        if not self.skipping:
+            self.pieces.append(data)
+
+
+def read_html(folder):
+    """The pages below a folder, a document each; those of translations are left out."""
+    for path in sorted(pathlib.Path(folder).rglob("*.html")):
+        if "translations" in path.parts:
+            continue
+        page = Paragraphs()
+        page.feed(path.read_text(encoding="utf-8", errors="replace"))
+        page.close()
+        page.end_paragraph()
+        if page.found:
+            yield page.found

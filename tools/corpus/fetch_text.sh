@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes the debian-prose text from six Debian packages: a dictionary, two commentaries, six novels
-# and two computing glossaries, about 48 MB. The packages are fetched and unpacked, not installed.
+# Makes a text from Debian packages, which are fetched and unpacked, not installed. debian-prose has
+# six: a dictionary, two commentaries, six novels and two computing glossaries, about 48 MB;
+# debian-all also WordNet, a Bible, and the manuals of Linux, Python and PostgreSQL, about 105 MB.
 #
-#     tools/corpus/fetch_debian_prose.sh FOLDER
+#     tools/corpus/fetch_text.sh debian-prose|debian-all FOLDER
 #
 # FOLDER receives one text file per source (a sentence a line, an empty line after each document)
 # and MANIFEST.tsv with package, version, licence, bytes and SHA-256. A folder whose files still
 # match their manifest is left alone.
 set -euo pipefail
 
-[ $# -eq 1 ] || { echo "usage: $0 FOLDER" >&2; exit 2; }
+usage() {
+  echo "usage: $0 debian-prose|debian-all FOLDER" >&2
+  exit 2
+}
+[ $# -eq 2 ] || usage
 here=$(cd "$(dirname "$0")" && pwd)
-mkdir -p "$1"
-cd "$1"
 
 # package, format, path inside the package, licence of the text
 sources=(
@@ -24,6 +27,21 @@ sources=(
   "dict-foldoc dictd usr/share/dictd/foldoc.dict.dz GFDL-1.1+"
   "dict-jargon dictd usr/share/dictd/jargon.dict.dz public-domain"
 )
+case $1 in
+  debian-prose) ;;
+  debian-all)
+    sources+=(
+      "dict-wn wordnet usr/share/dictd/wn.dict.dz WordNet-3.0"
+      "sword-text-web sword usr/share/sword/modules/texts/ztext/engWEB2015eb public-domain"
+      "linux-doc-6.1 html usr/share/doc/linux-doc-6.1/html GPL-2"
+      "python3.11-doc html usr/share/doc/python3.11/html PSF-2"
+      "postgresql-doc-15 html usr/share/doc/postgresql-doc-15/html PostgreSQL"
+    )
+    ;;
+  *) usage ;;
+esac
+mkdir -p "$2"
+cd "$2"
 
 is_complete() {
   [ -e MANIFEST.tsv ] &&
