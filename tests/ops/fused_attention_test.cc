@@ -176,6 +176,22 @@ TEST(FusedAttention, IsWhatTheOpTakes) {
   EXPECT_FALSE(fused_attention_takes(p.in, extents_of(p.in)));
 }
 
+// No sum depends on the order in which blocks of threads run.
+TEST(FusedAttention, BackwardRepeatsItsBits) {
+  const Case c{.keys = 70, .head_width = 64, .batch = 3, .dropout = true, .dtype = DType::bf16};
+  const AttentionProblem p(c, reference_problem(c));
+  const OwnedTensor dcontext(p.in.q.shape(), DType::bf16, random_values(p.in.q.elements(), 12));
+  std::vector<std::vector<std::pair<std::string, std::vector<double>>>> runs;
+  for (int run = 0; run < 2; ++run) {
+    const Results found(p.in, DType::bf16, DType::f32, device_under_test());
+    attention_forward_fused(context_under_test(), found.forward(p.in), extents_of(p.in));
+    attention_backward_fused(context_under_test(), found.backward(p.in, dcontext),
+                             extents_of(p.in));
+    runs.push_back(found.gradients());
+  }
+  EXPECT_EQ(runs[0], runs[1]);
+}
+
 // The penalty of a hidden key shifts every score alike, so that it changes nothing.
 TEST(FusedAttention, AllKeysHiddenIsAsNoneHidden) {
   const Case c{.keys = 70, .head_width = 64, .batch = 1, .hidden = false, .dtype = DType::bf16};
@@ -210,6 +226,12 @@ std::vector<Case> all_cases() {
     c.hidden = false;
     c.cls_mask = true;
     cases.push_back(c);
+    // Long enough for every ring of tiles to come round, with a key for the CLS beside full tiles.
+    Case long_one{.keys = 257, .head_width = 64, .heads = 1, .pooled = pooled};
+    long_one.batch = 1;
+    long_one.dropout = true;
+    long_one.dtype = DType::bf16;
+    cases.push_back(long_one);
   }
   return cases;
 }

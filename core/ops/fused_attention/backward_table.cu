@@ -36,6 +36,89 @@ __device__ inline int diagonal_of(int n, int count) {
   return n % 2 == 0 ? count / 2 + n / 2 : count / 2 - (n + 1) / 2;
 }
 
+// Sums of a warp: rows 64 n + 16 warp + (g or g + 8) of the block's part of the table.
+template <int kWidth, int kShift>
+struct TableSums {
+  float part[1 + kShift][kWidth / 8][4] = {};
+};
+
+// The gradients of a warp's scores to the band, by rows of the table; and the queries with the
+// position bias, in place of the queries.
+template <int kWidth, int kShift>
+__device__ inline void write_gradients(const Problem& p, const Backward& b, Place place, int query,
+                                       const ScoreTile<kWidth>& tile, unsigned char* memory,
+                                       BFloat16* band) {
+  using L = Layout<kWidth, kShift>;
+  using T = Tile<kWidth>;
+  const int warp_row = warp_of() * kWarpQueries;
+  float prob[8][4], d[8][4];
+  Rows<kWidth> q, with;
+  T::load_rows(q, shared_address(memory + L::kQuery), warp_row);
+  with = with_bias(q, p.position_bias + place.head * kWidth);
+  set_position_scores<kWidth, kShift>(prob, p, with, tile);
+  T::store_rows(with, memory + L::kQuery, warp_row);
+  with = with_bias(q, p.content_bias + place.head * kWidth);
+  const QueryRows rows = read_statistics(p, b.statistics, place, query);
+  add_content_scores(prob, with, rows.columns, tile);
+  T::load_rows(q, shared_address(memory + L::kOut), warp_row);
+  set_gradients(prob, d, p, q, rows, tile);
+  if (p.cls_mask) clear_cls(d, tile.first_query, tile.first_key);
+  write_band<kShift>(d, band + first_window_row<kShift>(), L::kBandPitch);
+}
+
+// Adds (the band of all warps)^T (the queries), sixteen rows of the table at a time, from those
+// warps whose windows hold some of them.
+template <int kWidth, int kShift>
+__device__ inline void add_band(TableSums<kWidth, kShift>& sum, uint32_t band, uint32_t queries) {
+  constexpr int kPitch = Layout<kWidth, kShift>::kBandPitch;
+#pragma unroll
+  for (int part = 0; part <= kShift; ++part) {
+    const int column = kTile * part + 16 * warp_of();
+#pragma unroll
+    for (int other = 0; other < kWarps; ++other) {
+      const int window = 16 * kShift * (kWarps - 1 - other);
+      if (column < window || column >= window + kTile + 16 * kShift) continue;
+      const int row = 16 * other + (lane_of() & 7) + ((lane_of() >> 4) << 3);
+      uint32_t a[4];
+      load_transposed(a, band + row * kPitch * 2 + column * 2 + ((lane_of() >> 3) & 1) * 16);
+      add_weighted_rows<kWidth>(sum.part[part], a, queries, 16 * other);
+    }
+  }
+}
+
+template <int kWidth, int kShift>
+__device__ inline void write_sums(const TableSums<kWidth, kShift>& sum, float* to) {
+#pragma unroll
+  for (int part = 0; part <= kShift; ++part) {
+    const int row = kTile * part + 16 * warp_of() + lane_of() / 4;
+#pragma unroll
+    for (int c = 0; c < kWidth / 8; ++c) {
+      float* pair = to + row * kWidth + 8 * c + 2 * (lane_of() % 4);
+      const float(&x)[4] = sum.part[part][c];
+      *reinterpret_cast<float2*>(pair) = make_float2(x[0], x[1]);
+      *reinterpret_cast<float2*>(pair + 8 * kWidth) = make_float2(x[2], x[3]);
+    }
+  }
+}
+
+// Copies what a tile of queries and a tile of keys need, and waits for it.
+template <int kWidth, int kShift>
+__device__ inline void copy_tile(const Problem& p, const BFloat16* dcontext, Place place,
+                                 int query_tile, int key_tile, uint32_t shared) {
+  using L = Layout<kWidth, kShift>;
+  using T = Tile<kWidth>;
+  const int64_t stride = int64_t{p.heads} * kWidth;
+  const int64_t queries = place.q_row(p, kWidth), keys = place.k_row(p, kWidth);
+  T::copy(shared + L::kQuery, p.q + queries, stride, query_tile * kTile, p.q_len);
+  T::copy(shared + L::kOut, dcontext + queries, stride, query_tile * kTile, p.q_len);
+  T::copy(shared + L::kKey, p.k + keys, stride, key_tile * kTile, p.k_len);
+  T::copy(shared + L::kValue, p.v + keys, stride, key_tile * kTile, p.k_len);
+  copy_key_columns(shared + L::kColumns, p, place.example, key_tile);
+  commit_copies();
+  wait_for_copies();
+  __syncthreads();
+}
+
 template <int kWidth, int kShift>
 __global__ void __launch_bounds__(kThreads) table_kernel(const Problem p, const Backward b) {
   using L = Layout<kWidth, kShift>;
@@ -43,98 +126,47 @@ __global__ void __launch_bounds__(kThreads) table_kernel(const Problem p, const 
   extern __shared__ __align__(128) unsigned char memory[];
   const uint32_t shared = shared_address(memory);
   const int head = static_cast<int>(blockIdx.y), warp_row = warp_of() * kWarpQueries;
-  const int diagonals = static_cast<int>(gridDim.x), groups = static_cast<int>(gridDim.z);
+  const int diagonals = static_cast<int>(gridDim.x);
   const int diagonal = diagonal_of(static_cast<int>(blockIdx.x), diagonals);
   const int query_tiles = static_cast<int>(tiles_of(p.q_len));
   const int key_tiles = static_cast<int>(tiles_of(p.k_len));
-  const int64_t row_stride = int64_t{p.heads} * kWidth;
   // Key tile = shift * query tile + step.
   const int step = diagonal - kShift * (query_tiles - 1);
-  const int table_row = kShift * (p.q_len - (kTile - 1)) + step * kTile;
-
 #pragma unroll
   for (int n = 0; n <= kShift; ++n) {
-    T::copy(shared + L::kTable + n * T::kBytes, p.r + head * kWidth, row_stride,
-            table_row + n * kTile, p.positions);
+    const int row = kShift * (p.q_len - (kTile - 1)) + (step + n) * kTile;
+    T::copy(shared + L::kTable + n * T::kBytes, p.r + head * kWidth, int64_t{p.heads} * kWidth, row,
+            p.positions);
   }
   BFloat16* band = reinterpret_cast<BFloat16*>(memory + L::kBand) + warp_row * L::kBandPitch;
   clear_band(band, L::kBandPitch);
 
-  float sum[1 + kShift][kWidth / 8][4] = {};
-  ScoreTile<kWidth> tile;
-  tile.keys = shared + L::kKey;
-  tile.values = shared + L::kValue;
-  tile.key_columns = shared + L::kColumns;
-  tile.table = {shared + L::kTable, 1 + kShift, 0};
-  tile.stage = reinterpret_cast<uint32_t*>(memory + L::kStage + warp_of() * kStageBytes);
-
-  const int first_example = static_cast<int>(int64_t{p.batch} * blockIdx.z / groups);
-  const int last_example = static_cast<int>(int64_t{p.batch} * (blockIdx.z + 1) / groups);
+  TableSums<kWidth, kShift> sum;
+  const int first_example = static_cast<int>(int64_t{p.batch} * blockIdx.z / gridDim.z);
+  const int last_example = static_cast<int>(int64_t{p.batch} * (blockIdx.z + 1) / gridDim.z);
   for (int example = first_example; example < last_example; ++example) {
     const Place place{example, head};
     for (int m = 0; m < query_tiles; ++m) {
-      const int key_tile = kShift * m + step;
+      const int key_tile = kShift * m + step, query = m * kTile + warp_row;
       if (key_tile < 0 || key_tile >= key_tiles) continue;
-      const int query = m * kTile + warp_row, key = key_tile * kTile;
-      const int64_t queries = place.q_row(p, kWidth), keys = place.k_row(p, kWidth);
-      T::copy(shared + L::kQuery, p.q + queries, row_stride, m * kTile, p.q_len);
-      T::copy(shared + L::kOut, b.dcontext + queries, row_stride, m * kTile, p.q_len);
-      T::copy(shared + L::kKey, p.k + keys, row_stride, key, p.k_len);
-      T::copy(shared + L::kValue, p.v + keys, row_stride, key, p.k_len);
-      copy_key_columns(shared + L::kColumns, p, example, key_tile);
-      commit_copies();
-      wait_for_copies();
+      copy_tile<kWidth, kShift>(p, b.dcontext, place, m, key_tile, shared);
+      const ScoreTile<kWidth> tile{
+          .keys = shared + L::kKey,
+          .values = shared + L::kValue,
+          .key_columns = shared + L::kColumns,
+          .table = {shared + L::kTable, 1 + kShift, 0},
+          .stage = reinterpret_cast<uint32_t*>(memory + L::kStage + warp_of() * kStageBytes),
+          .first = (place.statistic(p) + query) * p.k_len + key_tile * kTile,
+          .first_query = query == 0,
+          .first_key = key_tile == 0};
+      write_gradients<kWidth, kShift>(p, b, place, query, tile, memory, band);
       __syncthreads();
-      {
-        tile.first = (place.statistic(p) + query) * p.k_len + key;
-        tile.first_query = query == 0;
-        tile.first_key = key == 0;
-        float prob[8][4], d[8][4];
-        Rows<kWidth> q, with;
-        T::load_rows(q, shared + L::kQuery, warp_row);
-        with = with_bias(q, p.position_bias + head * kWidth);
-        set_position_scores<kWidth, kShift>(prob, p, with, tile);
-        T::store_rows(with, memory + L::kQuery, warp_row);
-        with = with_bias(q, p.content_bias + head * kWidth);
-        const QueryRows rows = read_statistics(p, b.statistics, place, query);
-        add_content_scores(prob, with, rows.columns, tile);
-        T::load_rows(q, shared + L::kOut, warp_row);
-        set_gradients(prob, d, p, q, rows, tile);
-        if (p.cls_mask) clear_cls(d, tile.first_query, tile.first_key);
-        write_band<kShift>(d, band + first_window_row<kShift>(), L::kBandPitch);
-      }
-      __syncthreads();
-      // Sixteen rows of the table at a time, from the queries whose windows hold some of them.
-#pragma unroll
-      for (int part = 0; part <= kShift; ++part) {
-        const int column = kTile * part + 16 * warp_of();
-#pragma unroll
-        for (int other = 0; other < kWarps; ++other) {
-          const int window = 16 * kShift * (kWarps - 1 - other);
-          if (column < window || column >= window + kTile + 16 * kShift) continue;
-          const int row = 16 * other + (lane_of() & 7) + ((lane_of() >> 4) << 3);
-          uint32_t a[4];
-          load_transposed(a, shared + L::kBand + row * L::kBandPitch * 2 + column * 2 +
-                                 ((lane_of() >> 3) & 1) * 16);
-          add_weighted_rows<kWidth>(sum[part], a, shared + L::kQuery, 16 * other);
-        }
-      }
+      add_band(sum, shared + L::kBand, shared + L::kQuery);
       __syncthreads();
     }
   }
-
   const int64_t at = (int64_t{blockIdx.z} * p.heads + head) * diagonals + diagonal;
-  float* to = b.table_parts + at * L::kRows * kWidth;
-#pragma unroll
-  for (int part = 0; part <= kShift; ++part) {
-    const int row = kTile * part + 16 * warp_of() + lane_of() / 4;
-#pragma unroll
-    for (int c = 0; c < kWidth / 8; ++c) {
-      float* pair = to + row * kWidth + 8 * c + 2 * (lane_of() % 4);
-      *reinterpret_cast<float2*>(pair) = make_float2(sum[part][c][0], sum[part][c][1]);
-      *reinterpret_cast<float2*>(pair + 8 * kWidth) = make_float2(sum[part][c][2], sum[part][c][3]);
-    }
-  }
+  write_sums(sum, b.table_parts + at * L::kRows * kWidth);
 }
 
 // An element of dr: the sum of the parts that hold its row.
