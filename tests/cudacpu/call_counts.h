@@ -18,4 +18,7 @@ struct CallCounts {
 // Of the calling thread.
 CallCounts call_counts();
 
+// False where the program runs on a real device, which counts nothing.
+bool counts_calls();
+
 }  // namespace funnel::cudacpu

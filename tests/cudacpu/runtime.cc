@@ -53,6 +53,9 @@ ThreadCalls& thread_calls() {
 CallCounts call_counts() {
   return thread_calls();
 }
+bool counts_calls() {
+  return true;
+}
 
 int& current_device() {
   thread_local int device = 0;

@@ -96,7 +96,7 @@ TEST_P(DeviceLearner, RecordedStepsAreThoseOfSingleLaunches) {
     const StepReport expected = launched.step(step);
     EXPECT_EQ(found.metrics.to_array(), expected.metrics.to_array());
     EXPECT_EQ(found.gradient_norm, expected.gradient_norm);
-    if (step < 2) continue;
+    if (step < 2 || !cudacpu::counts_calls()) continue;
     EXPECT_EQ(after.waits - before.waits, 1);
     const int64_t pieces = 2 * config.train.logical_shards + 1;
     if (step > 2) EXPECT_EQ(after.graph_launches - before.graph_launches, pieces);
