@@ -43,7 +43,7 @@ has_driver() {
 add_folder_of() {
   local library=$1 folder
   ldconfig -p 2>/dev/null | grep -q "$library" && return
-  for folder in "${CUDA_HOME:-/usr/local/cuda}"/lib64 /usr/local/cuda*/lib64 /usr/local/nvidia/lib64 \
+  for folder in "${CUDA_HOME:-/usr/local/cuda}"/lib64 /usr/local/cuda*/lib64 /usr/local/cuda*/lib /usr/local/nvidia/lib64 \
                 $(python3 -c 'import sys; print(*(p + "/nvidia/*/lib" for p in sys.path if p))' 2>/dev/null); do
     if [ -e "$folder/$library" ]; then
       export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
@@ -52,6 +52,8 @@ add_folder_of() {
   done
 }
 
+# PyTorch has libraries of its own, which ours must not get in the way of.
+export FUNNEL_PLAIN_LIBRARY_PATH=${LD_LIBRARY_PATH:-}
 if ! $on_host_runtime; then
   if ! has_driver; then
     echo "gpu_check: this machine has no NVIDIA driver; there is no GPU to check"

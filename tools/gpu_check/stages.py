@@ -264,7 +264,7 @@ class Stages:
             file.unlink(missing_ok=True)
             done = stage.run(sys.executable, "-B", pathlib.Path(__file__).with_name("transformers_step.py"), "--config",
                              self.config("electra-" + one["model"]), "--batch", one["batch"], "--precision", one["precision"],
-                             "--json", file)
+                             "--json", file, LD_LIBRARY_PATH=os.environ.get("FUNNEL_PLAIN_LIBRARY_PATH", ""))
             if done.returncode == 77:
                 return stage.note(last_line(done.stdout))
             if done.returncode != 0 or not file.exists():
