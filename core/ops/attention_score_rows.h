@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "core/base/math.h"
 #include "core/ops/dropout_rows.h"
@@ -135,6 +136,7 @@ struct ScoreTerms {
 // Content products become probabilities, dropped out.
 template <class T>
 struct ProbabilityRow {
+  static constexpr unsigned kMinBlocks = std::is_same_v<T, double> ? 1 : 0;  // no spills
   ScoreTerms<T> terms;
   Dropout dropout;
   T* scores;          // [rows, k_len]
@@ -161,6 +163,7 @@ struct ProbabilityRow {
 // query's diagonal, and zeros beside it.
 template <class T>
 struct ScoreGradientRow {
+  static constexpr unsigned kMinBlocks = std::is_same_v<T, double> ? 1 : 0;  // no spills
   ScoreTerms<T> terms;
   Dropout dropout;
   const T *log_normaliser, *context, *dcontext;

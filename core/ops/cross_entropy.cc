@@ -12,6 +12,7 @@ namespace {
 
 template <class T>
 struct CrossEntropyForwardRow {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   const T* logits;
   const int32_t* targets;
   int64_t vocab;
@@ -38,6 +39,7 @@ struct CrossEntropyForwardRow {
 
 template <class T>
 struct CrossEntropyBackwardRow {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   T* logits;
   const int32_t* targets;
   const T* logsumexp;

@@ -49,6 +49,7 @@ struct MeanPoolBackwardRow {
 
 template <class T>
 struct MaxPoolForwardRow {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   PoolWindows windows;
   int64_t pooled, width;
   const T* x;

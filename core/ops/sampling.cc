@@ -11,8 +11,13 @@
 namespace funnel {
 namespace {
 
-// Tokens that one member of a team draws for at a time.
+// Tokens that one member of a team draws for at a time: on the CPU as many as vectors like, on a
+// device what registers hold and neighbours read together.
+#ifdef __CUDA_ARCH__
+constexpr int kCallsPerBlock = 1;
+#else
 constexpr int kCallsPerBlock = 64;
+#endif
 constexpr int kBlock = 4 * kCallsPerBlock;
 
 // words[4 c + w] = word w of call first + c.

@@ -30,6 +30,7 @@ struct UpsampleForwardRow {
 
 template <class T>
 struct UpsampleBackwardRow {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   Upsample upsample;
   int64_t seq, pooled_seq, width;
   const T* dy;

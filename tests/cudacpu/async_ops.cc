@@ -94,7 +94,8 @@ void build_copy(const PtxInstruction& in, Instruction& out, Decoder& decoder) {
   out.run = run_copy;
 }
 
-// Moves the bytes of one lane's group. An Instruction and a Request of one lane report it.
+// Moves the bytes of one lane's group. An Instruction and a Request of one lane report it; what the
+// copy costs was counted when it was issued.
 void complete(Warp& warp, int lane, const std::vector<AsyncCopy>& copies) {
   for (const AsyncCopy& one : copies) {
     const Instruction& issued = warp.program->code[one.instruction];
@@ -104,7 +105,7 @@ void complete(Warp& warp, int lane, const std::vector<AsyncCopy>& copies) {
     request.bytes = one.bytes;
     request.address[lane] = one.target;
     resolve(warp, issued, request);
-    observe(warp, issued, request, AccessKind::async_complete);
+    check(warp, issued, request, AccessKind::async_complete);
     char* target = request.host[lane];
     std::memset(target, 0, one.bytes);
     if (one.source_bytes == 0) continue;
@@ -112,7 +113,7 @@ void complete(Warp& warp, int lane, const std::vector<AsyncCopy>& copies) {
     request.bytes = one.source_bytes;
     request.address[lane] = one.source;
     resolve(warp, issued, request);
-    observe(warp, issued, request, AccessKind::read);
+    check(warp, issued, request, AccessKind::read);
     std::memcpy(target, request.host[lane], one.source_bytes);
   }
 }

@@ -123,7 +123,7 @@ Block make_block(const Program& program, const Launch& launch) {
                            ? program.dynamic_shared_offset + launch.dynamic_shared_bytes
                            : program.shared_bytes;
   block.shared.resize(static_cast<size_t>(block.shared_bytes));
-  block.check_init = option("init") == "on";
+  block.check_init = option("init") == "on" && !is_rehearsal();
   block.shared_shadow = std::make_shared<Shadow>(block.shared_bytes);
   const auto threads = static_cast<int>(launch.block.count());
   block.warps.resize((threads + kLanes - 1) / kLanes);

@@ -112,8 +112,7 @@ struct Warp {
   std::array<uint32_t, kLanes> carry{};
   std::vector<AsyncQueue> copies;  // by lane; empty until the first one
   uint64_t executed = 0;           // instructions of this block
-  uint64_t lane_instructions = 0;
-  uint64_t loops = 0;  // backward branches
+  uint64_t loops = 0;              // backward branches
 
   template <class T>
   T* reg(int32_t slot) {
@@ -132,6 +131,7 @@ struct BarrierState {
 
 struct Shadow;
 struct BlockOrder;
+class LaunchStatistics;
 
 struct Block {
   const Program* program = nullptr;
@@ -142,7 +142,8 @@ struct Block {
   int64_t shared_bytes = 0;
   std::shared_ptr<Shadow> shared_shadow;
   bool check_init = false;
-  std::shared_ptr<BlockOrder> order;  // null if the race checker is off
+  std::shared_ptr<BlockOrder> order;       // null if the race checker is off
+  LaunchStatistics* statistics = nullptr;  // null if nothing is counted
   std::vector<Warp> warps;
   std::array<BarrierState, 16> barriers{};
   int alive = 0;  // threads

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <mutex>
-#include <numeric>
+#include <optional>
 #include <sstream>
 
 #include "tests/cudacpu/block.h"
 #include "tests/cudacpu/kernel_table.h"
 #include "tests/cudacpu/options.h"
 #include "tests/cudacpu/race.h"
+#include "tests/cudacpu/statistics.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -57,6 +58,15 @@ void check_shared(const Kernel& kernel, int64_t statically, int64_t dynamically)
   }
 }
 
+// All blocks, or those of a rehearsal.
+std::vector<uint64_t> blocks_to_run(uint64_t count) {
+  uint64_t some = count;
+  if (is_rehearsal()) some = std::min(count, static_cast<uint64_t>(option_number("blocks")));
+  std::vector<uint64_t> blocks(some);
+  for (uint64_t i = 0; i < some; ++i) blocks[i] = i * count / some;
+  return blocks;
+}
+
 }  // namespace
 
 Order::Order() {
@@ -99,11 +109,12 @@ void run(const Launch& launch) {
   const Order order;
   Block block = make_block(program, launch);
   const uint64_t count = launch.grid.count();
-  std::vector<uint64_t> turns(count);
-  std::iota(turns.begin(), turns.end(), 0);
+  std::vector<uint64_t> turns = blocks_to_run(count);
   order.arrange(turns);
   std::unique_ptr<LaunchOrder> accesses;
-  if (option("race") == "on") accesses = begin_launch_order(turns);
+  if (option("race") == "on" && !is_rehearsal()) accesses = begin_launch_order(turns);
+  std::optional<LaunchStatistics> statistics;
+  if (option("statistics") == "on") block.statistics = &statistics.emplace(program);
   for (size_t turn = 0; turn < turns.size(); ++turn) {
     const uint64_t linear = block.linear = turns[turn];
     if (accesses != nullptr) {
@@ -114,6 +125,9 @@ void run(const Launch& launch) {
     block.index.z = static_cast<uint32_t>(linear / launch.grid.x / launch.grid.y);
     run_block(block, order);
   }
+  if (!statistics) return;
+  keep_statistics(launch, *statistics,
+                  static_cast<double>(count) / static_cast<double>(turns.size()));
 }
 
 void run_kernel(const Kernel& kernel, Dim3 grid, Dim3 block, void* const* arguments,

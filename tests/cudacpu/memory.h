@@ -48,8 +48,8 @@ struct Allocation {
   }
 };
 
-// New poisoned memory, aligned to 256 bytes and to no more. Null if the device's memory limit does
-// not allow it. bytes > 0.
+// New poisoned memory (in a rehearsal zeros, which take no room until they are written), aligned to
+// 256 bytes and to no more. Null if the device's memory limit does not allow it. bytes > 0.
 const Allocation* allocate(MemoryKind kind, int64_t bytes, int device);
 
 // Frees what begins at `address`; false, and nothing happens, if no live allocation begins there.

@@ -43,8 +43,10 @@ void resolve(Warp& warp, const Instruction& in, Request& request);
 // the window from those and sets the space.
 Mask split_generic(Mask mask, Request& request);
 
-// Tells the checkers and the statistics, if any is on. True if lanes write the same bytes, which is
-// right only if they write the same values.
+// Tells the checkers that are on. True if lanes write the same bytes, which is right only if they
+// write the same values.
+bool check(Warp& warp, const Instruction& in, const Request& request, AccessKind kind);
+// The same, and counts the access where statistics are on.
 bool observe(Warp& warp, const Instruction& in, const Request& request, AccessKind kind);
 
 template <class F>

@@ -25,7 +25,8 @@ const std::map<std::string, std::string> kDefaults = {
     {"init", "on"},             // on, off: look for reads of memory that nobody has written
     {"schedule", "ascending"},  // order of blocks, warps: ascending, descending, random:SEED
     {"mma", "rounded"},         // sums of mma: rounded once, ordered (IEEE, in order), truncated
-    {"statistics", "off"},      // on: count instructions, sectors and bank wavefronts a kernel
+    {"statistics", "off"},      // on: count what kernels do (statistics.h)
+    {"blocks", "all"},          // a number: a rehearsal, which runs so many blocks of each launch
 };
 
 [[noreturn]] void refuse(const std::string& message) {
@@ -78,6 +79,10 @@ int64_t option_number(const std::string& name) {
     refuse("expected a number for " + name + ", found '" + text + "'");
   }
   return number;
+}
+
+bool is_rehearsal() {
+  return option("blocks") != "all";
 }
 
 void set_option(const std::string& name, const std::string& value) {

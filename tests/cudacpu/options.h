@@ -15,6 +15,11 @@ const std::string& option(const std::string& name);
 // The same as a number; K, M and G after it mean 2^10, 2^20 and 2^30.
 int64_t option_number(const std::string& name);
 
+// Whether `blocks` is a number: sizes too large to compute are rehearsed for their statistics. Of
+// each launch only some blocks run, spread evenly, products are left out, new memory holds zeros
+// and nothing is checked; results mean nothing.
+bool is_rehearsal();
+
 // Replaces an option's value in this process, for tests; whoever has read it before keeps the old.
 void set_option(const std::string& name, const std::string& value);
 

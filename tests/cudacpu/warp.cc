@@ -4,6 +4,7 @@
 
 #include "tests/cudacpu/exec.h"
 #include "tests/cudacpu/lanes.h"
+#include "tests/cudacpu/statistics.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -67,6 +68,7 @@ void exit_lanes(Warp& warp, Mask lanes) {
 
 void run_warp(Warp& warp) {
   const Instruction* const code = warp.program->code.data();
+  LaunchStatistics* const statistics = warp.block->statistics;
   while (choose_group(warp)) {
     warp.stop = false;
     while (!warp.stop) {
@@ -74,7 +76,7 @@ void run_warp(Warp& warp) {
       Mask mask = warp.lanes;
       if (in.guard >= 0) mask &= warp.predicate(in.guard) ^ in.guard_flip;
       ++warp.executed;
-      warp.lane_instructions += static_cast<uint64_t>(__builtin_popcount(mask));
+      if (statistics != nullptr) statistics->instruction(in, __builtin_popcount(mask));
       if (mask != 0) in.run(warp, in, mask);
       if (warp.pc >= warp.switch_pc && !warp.stop) {
         warp.groups.push_back({warp.pc, warp.lanes, Waiting::no, 0});

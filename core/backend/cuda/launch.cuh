@@ -121,21 +121,32 @@ class BlockTeam : public StridedTeam<BlockTeam, kBlockThreads> {
   void* partial_;
 };
 
+// Blocks that must fit a multiprocessor: a body says `static constexpr unsigned kMinBlocks = 1`
+// where the assembler would otherwise spill registers to make more fit. 0 leaves it to the
+// assembler.
 template <class F>
-__global__ void __launch_bounds__(kBlockThreads) each_kernel(int64_t n, F f) {
+constexpr unsigned min_blocks() {
+  if constexpr (requires { F::kMinBlocks; }) return F::kMinBlocks;
+  return 0;
+}
+
+template <class F>
+__global__ void __launch_bounds__(kBlockThreads, min_blocks<F>()) each_kernel(int64_t n, F f) {
   const int64_t step = int64_t{gridDim.x} * kBlockThreads;
   for (int64_t i = int64_t{blockIdx.x} * kBlockThreads + threadIdx.x; i < n; i += step) f(i);
 }
 
 template <class F>
-__global__ void __launch_bounds__(kBlockThreads) warp_row_kernel(int64_t rows, F f) {
+__global__ void __launch_bounds__(kBlockThreads, min_blocks<F>())
+    warp_row_kernel(int64_t rows, F f) {
   const int64_t step = int64_t{gridDim.x} * kBlockWarps;
   const int64_t first = int64_t{blockIdx.x} * kBlockWarps + threadIdx.x / kWarpThreads;
   for (int64_t row = first; row < rows; row += step) f(row, WarpTeam());
 }
 
 template <class F>
-__global__ void __launch_bounds__(kBlockThreads) block_row_kernel(int64_t rows, F f) {
+__global__ void __launch_bounds__(kBlockThreads, min_blocks<F>())
+    block_row_kernel(int64_t rows, F f) {
   __shared__ alignas(double) unsigned char partial[BlockTeam::kPartialBytes];
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) f(row, BlockTeam(partial));
 }
