@@ -114,6 +114,7 @@ void validate_train(const TrainConfig& train) {
   check_range("train.keep_checkpoints", train.keep_checkpoints, 2, kMostSteps);
   check_range("train.log_every_steps", train.log_every_steps, 1, kMostSteps);
   check_range("train.max_nonfinite_steps", train.max_nonfinite_steps, 1, kMostSteps);
+  check_range("train.peer_timeout_seconds", train.peer_timeout_seconds, 1, 1000000);
 }
 
 // The checked structs of a message that came from `source`.

@@ -48,7 +48,8 @@ struct TrainConfig {
   int64_t save_every_steps = 1000;  // 0: only at the end and on request
   int64_t keep_checkpoints = 3;
   int64_t log_every_steps = 10;
-  int64_t max_nonfinite_steps = 10;  // skipped in a row before the run ends with exit code 93
+  int64_t max_nonfinite_steps = 10;    // skipped in a row before the run ends with exit code 93
+  int64_t peer_timeout_seconds = 600;  // of silence in NCCL before the run ends
 
   int64_t shard_batch() const { return global_batch / logical_shards; }
 };

@@ -194,6 +194,7 @@ TrainConfig train_from(const config::Train& message) {
       .keep_checkpoints = message.keep_checkpoints(),
       .log_every_steps = message.log_every_steps(),
       .max_nonfinite_steps = message.max_nonfinite_steps(),
+      .peer_timeout_seconds = message.peer_timeout_seconds(),
   };
 }
 
@@ -208,6 +209,7 @@ void train_to(const TrainConfig& train, config::Train& message) {
   message.set_keep_checkpoints(train.keep_checkpoints);
   message.set_log_every_steps(train.log_every_steps);
   message.set_max_nonfinite_steps(train.max_nonfinite_steps);
+  message.set_peer_timeout_seconds(train.peer_timeout_seconds);
 }
 
 DeviceChoice device_from(config::Run::Device device) {

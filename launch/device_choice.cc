@@ -35,18 +35,22 @@ bool every_rank(Comm& comm, bool mine) {
 
 }  // namespace
 
-ChosenDevice choose_device(Comm& comm, DeviceChoice choice, int node_rank) {
-  if (choice == DeviceChoice::cpu) return {Device::cpu, "CPU, as configured"};
-  const std::string why = why_not_cuda(node_rank);
+ChosenDevice choose_device(Comm& comm, DeviceChoice choice, const HostPlace& host) {
+  const std::string place = concat("rank ", comm.rank(), ", host ", host.name);
+  if (choice == DeviceChoice::cpu) return {Device::cpu, "CPU, as configured", place};
+  const std::string why = why_not_cuda(host.node_rank);
   if (choice == DeviceChoice::cuda) {
     together(comm, [&] {
-      FUNNEL_CHECK_INPUT(why.empty(), "device: expected cpu or auto, because ", why,
-                         "; found cuda");
+      FUNNEL_CHECK_INPUT(why.empty(), "device: expected cpu or auto, because ", why, " (host ",
+                         host.name, "); found cuda");
     });
   }
-  if (every_rank(comm, why.empty())) return {Device::cuda, describe_cuda_device()};
+  if (every_rank(comm, why.empty())) {
+    return {Device::cuda, describe_cuda_device(),
+            concat(place, ", CUDA device ", host.node_rank % cuda_devices())};
+  }
   return {Device::cpu,
-          concat("CPU, because ", why.empty() ? "another rank has no CUDA device" : why)};
+          concat("CPU, because ", why.empty() ? "another rank has no CUDA device" : why), place};
 }
 
 }  // namespace funnel

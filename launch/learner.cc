@@ -35,7 +35,7 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device, bool record
       config_(config),
       shards_(shards_of_rank(config.train.logical_shards, comm.rank(), comm.size())),
       context_(device),
-      saved_(device),
+      saved_(device, "the activations kept for the backward pass"),
       params_(DType::f32),
       task_(params_, config.pretrain),
       records_(records),
@@ -45,7 +45,7 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device, bool record
   params_.allocate(context_);
   params_.initialise(context_, config.train.seed, config.pretrain.model.init_std);
   const int64_t n = params_.flat_elements();
-  moment_memory_ = Buffer(context_.device(), 2 * n * size_of(DType::f32));
+  moment_memory_ = Buffer(context_.device(), 2 * n * size_of(DType::f32), "Adam's moments");
   const Tensor both = moment_memory_.tensor({2 * n}, DType::f32);
   context_.fill_zero(both);
   moment1_ = both.slice(0, {n});
@@ -135,6 +135,16 @@ void Learner::fold_numbers() {
   }
 }
 
+int64_t Learner::first_nonfinite_shard() const {
+  const double* numbers = read_.as<double>();
+  for (int64_t shard = 0; shard < shards_.count; ++shard) {
+    const double* of_shard = numbers + shard * kShardNumbers;
+    const double loss = of_shard[static_cast<int64_t>(Metric::loss)];
+    if (!std::isfinite(loss) || !std::isfinite(of_shard[kNorm])) return shards_.first + shard;
+  }
+  return -1;
+}
+
 StepReport Learner::train_step(int64_t step, const NextShard& next, bool want_stop) {
   for (int64_t shard = shards_.first; shard < shards_.first + shards_.count; ++shard) {
     train_shard(step, shard, next());
@@ -157,6 +167,7 @@ StepReport Learner::train_step(int64_t step, const NextShard& next, bool want_st
           .gradient_norm = is_global ? norm : word_.values()[kNorm] / shards,
           .learning_rate = learning_rate(config_.optimizer, config_.train.steps, step),
           .skipped = agreed.non_finite,
+          .nonfinite_shard = first_nonfinite_shard(),
           .stop = agreed.stop,
           .replicas_agree = agreed.replicas_agree};
 }

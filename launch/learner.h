@@ -29,7 +29,10 @@ struct StepReport {
   PretrainMetrics metrics;   // losses: means over shards; counts: sums
   double gradient_norm = 0;  // before clipping; of a shard on average if shards are clipped
   double learning_rate = 0;
-  bool skipped = false;        // a value was not finite: nothing was updated
+  bool skipped = false;  // a value was not finite: nothing was updated
+  // The first of this rank's logical shards whose loss or gradient was not finite, or -1. Only this
+  // rank knows.
+  int64_t nonfinite_shard = -1;
   bool stop = false;           // some rank wants to stop
   bool replicas_agree = true;  // false: the ranks' weights have drifted apart
 };
@@ -94,6 +97,7 @@ class Learner {
   // Where a shard's numbers are measured: its metrics, then its gradient's norm; [kShardNumbers].
   Tensor numbers_of(int64_t shard) const;
   void fold_numbers();
+  int64_t first_nonfinite_shard() const;  // of the numbers that fold_numbers() has read, or -1
 
   static constexpr int64_t kShardNumbers = PretrainMetrics::kCount + 1;
 

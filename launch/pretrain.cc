@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // funnel-pretrain: trains a model on shards, from the start or from what the run folder holds.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -80,9 +81,12 @@ ExitCode run(const World& world, const Options& options) {
     for (const std::string& text : options.data) paths.data.push_back(parse_data_source(text));
   });
   catch_stop_signals();
-  const ChosenDevice chosen = choose_device(*host_comm, config.device, world.node_rank());
+  const ChosenDevice chosen =
+      choose_device(*host_comm, config.device, {world.host(), world.node_rank()});
   const std::unique_ptr<Comm> comm =
-      comm_for_device(std::move(host_comm), chosen.device, world.host());
+      comm_for_device(std::move(host_comm), chosen.device,
+                      {.host_name = world.host(),
+                       .deadline = std::chrono::seconds(config.train.peer_timeout_seconds)});
   Trainer trainer(*comm, config, paths, chosen);
   return trainer.run();
 }
@@ -97,7 +101,9 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
 
 // An error of this rank alone ends the whole job, because other ranks may wait for this one.
 int fail_alone(const World& world, const std::string& message, ExitCode code) {
-  log_error(world.size() == 1 ? message : concat(message, " (on ", world.host(), ")"));
+  const bool says_where = message.find(concat("host ", world.host())) != std::string::npos;
+  const std::string where = concat(" (rank ", world.rank(), ", host ", world.host(), ")");
+  log_error(world.size() == 1 || says_where ? message : message + where);
   if (world.size() > 1) World::abort(static_cast<int>(code));
   return static_cast<int>(code);
 }

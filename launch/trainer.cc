@@ -10,6 +10,7 @@
 #include "data/durable_file.h"
 #include "launch/checkpoint.h"
 #include "launch/checkpoint_folder.h"
+#include "launch/memory_advice.h"
 #include "launch/signals.h"
 #include "parallel/together.h"
 
@@ -22,10 +23,22 @@ bool may_change(const std::string& difference) {
   for (const char* field :
        {"train.steps:", "train.eval_every_steps:", "train.eval_batches:", "train.save_every_steps:",
         "train.keep_checkpoints:", "train.log_every_steps:", "train.max_nonfinite_steps:",
-        "data.prefetch_batches:", "data.num_readers:", "data.log_samples:", "device:"}) {
+        "train.peer_timeout_seconds:", "data.prefetch_batches:", "data.num_readers:",
+        "data.log_samples:", "device:"}) {
     if (difference.starts_with(field)) return true;
   }
   return false;
+}
+
+// Adds to the error of a device without memory what would fit, and where it was.
+template <class Work>
+auto with_memory_advice(const RunConfig& config, int ranks, const std::string& place, Work work) {
+  try {
+    return work();
+  } catch (const OutOfDeviceMemory& error) {
+    throw_usage(error.what(), "; ", what_would_fit(config, ranks, error.obtainable()), " (", place,
+                ")");
+  }
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -43,7 +56,11 @@ Trainer::Trainer(Comm& comm, RunConfig config, const RunPaths& paths, ChosenDevi
     data_ = open_run_data(paths.data, {comm.rank(), comm.size()}, config_);
   });
   open_run_folder(paths);
-  together(comm, [&] { learner_ = std::make_unique<Learner>(comm, config_, device_.device); });
+  together(comm, [&] {
+    learner_ = with_memory_advice(config_, comm.size(), device_.place, [&] {
+      return std::make_unique<Learner>(comm, config_, device_.device);
+    });
+  });
   resume();
   together(comm, [&] { start_reporting(); });
 }
@@ -151,9 +168,15 @@ void Trainer::start_feed() {
 }
 
 std::optional<ExitCode> Trainer::advance() {
-  const StepReport report = learner_->train_step(
-      step_, [&]() -> const PretrainBatch& { return feed_->next(); }, stop_requested());
+  const StepReport report = with_memory_advice(config_, comm_.size(), device_.place, [&] {
+    return learner_->train_step(
+        step_, [&]() -> const PretrainBatch& { return feed_->next(); }, stop_requested());
+  });
   ++step_;
+  if (report.nonfinite_shard >= 0) {
+    log_warning(concat("step ", step_, ": the loss or gradient of logical shard ",
+                       report.nonfinite_shard, " is not finite (", device_.place, ")"));
+  }
   if (is_root()) reporter_->step(step_, report, feed_->waited_seconds());
   if (const std::optional<ExitCode> end = judge(report)) return end;
   // Evaluation comes first, also before a stop: what a checkpoint's next life starts from has been

@@ -40,7 +40,7 @@ Comm::Comm(int rank, int size) : rank_(rank), size_(size) {
 void Comm::attach(Context& context) {
   context_ = &context;
   if (context.device() == Device::cuda && size_ > 1) {
-    device_staging_ = Buffer(Device::cuda, kDevicePieceBytes);
+    device_staging_ = Buffer(Device::cuda, kDevicePieceBytes, "the pieces of other ranks' sums");
   }
 }
 

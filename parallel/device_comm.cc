@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "core/backend/device.h"
-#include "parallel/nccl_comm.h"
 
 namespace funnel {
 namespace {
@@ -28,10 +27,10 @@ bool has_shared_device(Comm& comm, const std::string& host_name) {
 }  // namespace
 
 std::unique_ptr<Comm> comm_for_device(std::unique_ptr<Comm> host, Device device,
-                                      const std::string& host_name) {
+                                      const NcclOptions& options) {
   if (device == Device::cpu || host->size() == 1) return host;
-  if (has_shared_device(*host, host_name)) return host;
-  return make_nccl_comm(std::move(host), {.host_name = host_name});
+  if (has_shared_device(*host, options.host_name)) return host;
+  return make_nccl_comm(std::move(host), options);
 }
 
 }  // namespace funnel

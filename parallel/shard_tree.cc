@@ -35,7 +35,7 @@ ShardTree::ShardTree(Tensor leaf, int64_t shards, Context* context)
                "expected the shards' results on the context's device");
   const int levels = std::countr_zero(static_cast<uint64_t>(shards));
   const int64_t stride = align_up(leaf.bytes());
-  memory_ = Buffer(leaf.device(), levels * stride);
+  memory_ = Buffer(leaf.device(), levels * stride, "sums over logical shards");
   for (int level = 0; level < levels; ++level) {
     partial_.emplace_back(memory_.data() + level * stride, leaf.shape(), leaf.dtype(),
                           leaf.device());

@@ -19,7 +19,7 @@ char* Arena::allocate(int64_t bytes) {
   }
   if (current_ == chunks_.size()) {
     const int64_t last = chunks_.empty() ? kFirstChunkBytes / 2 : chunks_.back().bytes();
-    chunks_.emplace_back(device_, std::max(bytes, 2 * last));
+    chunks_.emplace_back(device_, std::max(bytes, 2 * last), purpose_);
   }
   char* piece = chunks_[current_].data() + used_;
   used_ += bytes;
@@ -34,7 +34,7 @@ Tensor Arena::tensor(Shape shape, DType dtype) {
 void Arena::reset() {
   if (chunks_.size() > 1) {
     chunks_.clear();
-    chunks_.emplace_back(device_, align_up(high_water_));
+    chunks_.emplace_back(device_, align_up(high_water_), purpose_);
   }
   current_ = 0;
   used_ = 0;

@@ -13,7 +13,9 @@ namespace funnel {
 
 class Arena {
  public:
-  explicit Arena(Device device) : device_(device) {}
+  // purpose: what its memory is for, in the message when there is no more; must outlive it.
+  explicit Arena(Device device, const char* purpose = "an arena")
+      : device_(device), purpose_(purpose) {}
 
   Device device() const { return device_; }
 
@@ -36,6 +38,7 @@ class Arena {
   char* allocate(int64_t bytes);
 
   Device device_;
+  const char* purpose_;
   std::vector<Buffer> chunks_;
   size_t current_ = 0;   // the chunk that pieces come from
   int64_t used_ = 0;     // bytes handed out of it

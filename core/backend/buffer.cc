@@ -11,18 +11,19 @@ namespace {
 
 std::atomic<int64_t> allocation_count{0}, device_allocation_count{0};
 
-char* allocate_host(int64_t bytes) {
+char* allocate_host(int64_t bytes, const char* purpose) {
   auto* data = static_cast<char*>(std::aligned_alloc(kAlignment, align_up(bytes)));
-  FUNNEL_CHECK(data != nullptr, "out of host memory: cannot allocate ", bytes, " bytes");
+  FUNNEL_CHECK(data != nullptr, "out of host memory: cannot allocate ", bytes, " bytes for ",
+               purpose);
   return data;
 }
 
 }  // namespace
 
-Buffer::Buffer(Device device, int64_t bytes) : bytes_(bytes), device_(device) {
+Buffer::Buffer(Device device, int64_t bytes, const char* purpose) : bytes_(bytes), device_(device) {
   FUNNEL_CHECK(bytes >= 0, "a buffer cannot hold ", bytes, " bytes");
   if (bytes == 0) return;
-  data_ = device == Device::cpu ? allocate_host(bytes) : cuda::allocate(bytes);
+  data_ = device == Device::cpu ? allocate_host(bytes, purpose) : cuda::allocate(bytes, purpose);
   ++allocation_count;
   if (device == Device::cuda) ++device_allocation_count;
 }

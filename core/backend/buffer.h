@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "core/base/error.h"
 #include "core/base/tensor.h"
 
 namespace funnel {
@@ -16,11 +17,24 @@ constexpr int64_t align_up(int64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+// A CUDA device has no more memory.
+class OutOfDeviceMemory : public Error {
+ public:
+  // obtainable: what this process holds of the device and what is free.
+  OutOfDeviceMemory(const std::string& message, int64_t obtainable)
+      : Error(message), obtainable_(obtainable) {}
+  int64_t obtainable() const { return obtainable_; }
+
+ private:
+  int64_t obtainable_;
+};
+
 class Buffer {
  public:
   Buffer() = default;
-  // Uninitialised bytes. Throws Error with the sizes when the memory is not there.
-  Buffer(Device device, int64_t bytes);
+  // Uninitialised bytes. Throws an error that names `purpose` and the sizes when the memory is not
+  // there: an OutOfDeviceMemory on a CUDA device.
+  Buffer(Device device, int64_t bytes, const char* purpose = "a buffer");
   // Host memory for transfers to and from a device: where that is a CUDA device, its copies need
   // no detour and may run beside other work.
   static Buffer for_transfer(Device peer, int64_t bytes);

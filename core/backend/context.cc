@@ -20,7 +20,7 @@ void check_like(const char* what, const ConstTensor& from, const ConstTensor& to
 
 }  // namespace
 
-Context::Context(Device device) : device_(device), scratch_(device) {
+Context::Context(Device device) : device_(device), scratch_(device, "scratch") {
   if (device == Device::cpu) {
     matmul_primitives_ = make_matmul_primitives();
   } else {

@@ -34,8 +34,8 @@ Param& Params::add(const std::string& path, Shape shape, ParamKind kind) {
 void Params::allocate(Context& context) {
   FUNNEL_CHECK(!values_, "parameters are allocated twice");
   const int64_t bytes = flat_elements_ * size_of(dtype_);
-  value_buffer_ = Buffer(context.device(), bytes);
-  grad_buffer_ = Buffer(context.device(), bytes);
+  value_buffer_ = Buffer(context.device(), bytes, "the parameters");
+  grad_buffer_ = Buffer(context.device(), bytes, "the gradients");
   values_ = value_buffer_.tensor({flat_elements_}, dtype_);
   grads_ = grad_buffer_.tensor({flat_elements_}, dtype_);
   context.fill_zero(values_);

@@ -24,8 +24,9 @@ std::string message_of(const std::function<void()>& act) {
 
 TEST(DeviceMemory, RunningOutNamesTheSizes) {
   const OwnedTensor held({1000}, DType::f32);
-  const std::string message = message_of([] { Buffer(Device::cuda, int64_t{1} << 50); });
-  EXPECT_NE(message.find("1125899906842624 bytes"), std::string::npos) << message;
+  const std::string message = message_of([] { Buffer(Device::cuda, int64_t{1} << 50, "a test"); });
+  EXPECT_NE(message.find("1125899906842624 bytes for a test on CUDA device 0"), std::string::npos)
+      << message;
   EXPECT_NE(message.find("out of device memory"), std::string::npos) << message;
   EXPECT_EQ(held.values().size(), 1000u);  // what was held before is still there
 }

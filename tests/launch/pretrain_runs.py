@@ -14,6 +14,7 @@ import tempfile
 import unittest
 
 PROGRAMS = pathlib.Path(os.environ["FUNNEL_PROGRAMS"])
+PRETRAIN = pathlib.Path(os.environ.get("FUNNEL_PRETRAIN", PROGRAMS / "funnel-pretrain"))
 MPIEXEC = os.environ["FUNNEL_MPIEXEC"]
 LIMIT = 120  # seconds; a run that takes longer hangs
 
@@ -125,7 +126,7 @@ class PretrainRuns(unittest.TestCase):
 
     def command(self, run, ranks=1, data=None, settings=(), config=None):
         launcher = [MPIEXEC, "--oversubscribe", "-np", str(ranks)] if ranks > 1 else []
-        command = [*launcher, PROGRAMS / "funnel-pretrain", "--config", config or self.config,
+        command = [*launcher, PRETRAIN, "--config", config or self.config,
                    "--data", data or self.data, "--run", run]
         for setting in settings:
             command += ["--set", setting]

@@ -19,7 +19,7 @@ namespace {
 World* world = nullptr;
 
 std::unique_ptr<Comm> comm_on(Device device) {
-  return comm_for_device(std::make_unique<MpiComm>(*world), device, world->host());
+  return comm_for_device(std::make_unique<MpiComm>(*world), device, {.host_name = world->host()});
 }
 
 bool has_own_device() {

@@ -34,7 +34,7 @@ std::string describe_cuda_device() {
 
 namespace cuda {
 
-char* allocate(int64_t) {
+char* allocate(int64_t, const char*) {
   throw_absent();
 }
 void release(char*) noexcept {}

@@ -215,7 +215,7 @@ class CublasLtMatmul final : public MatmulPrimitives {
     prepared.algorithm = found.algo;
     prepared.workspace = found.workspaceSize;
     if (prepared.workspace > 0 && workspace_.bytes() == 0) {
-      workspace_ = Buffer(Device::cuda, kWorkspaceBytes);
+      workspace_ = Buffer(Device::cuda, kWorkspaceBytes, "cuBLASLt's workspace");
     }
   }
 

@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 
+#include "core/backend/buffer.h"
 #include "core/backend/cuda/check.h"
 #include "core/backend/cuda/runtime.h"
 #include "core/base/error.h"
@@ -25,9 +26,9 @@ class Ledger {
     held_ -= piece->second;
     pieces_.erase(piece);
   }
-  std::string text() {
+  int64_t held() {
     const std::lock_guard lock(mutex_);
-    return concat(held_, " bytes in ", pieces_.size(), " buffers");
+    return held_;
   }
 
  private:
@@ -41,21 +42,24 @@ Ledger& ledger() {
   return *the_ledger;
 }
 
-[[noreturn]] void throw_out_of_memory(int64_t bytes) {
+[[noreturn]] void throw_out_of_memory(int64_t bytes, const char* purpose) {
   static_cast<void>(cudaGetLastError());
   size_t free = 0, total = 0;
   static_cast<void>(cudaMemGetInfo(&free, &total));
-  throw Error(concat("out of device memory: cannot allocate ", bytes, " bytes on ", device_name(),
-                     ": this process holds ", ledger().text(), ", and of the device's ", total,
-                     " bytes ", free, " are free; a smaller batch or model would fit"));
+  const int64_t held = ledger().held();
+  throw OutOfDeviceMemory(
+      concat("out of device memory: cannot allocate ", bytes, " bytes for ", purpose, " on ",
+             device_name(), ": this process holds ", held, " bytes, and of the device's ", total,
+             " bytes ", free, " are free"),
+      held + static_cast<int64_t>(free));
 }
 
 }  // namespace
 
-char* allocate(int64_t bytes) {
+char* allocate(int64_t bytes, const char* purpose) {
   void* memory = nullptr;
   const cudaError_t status = cudaMalloc(&memory, static_cast<size_t>(bytes));
-  if (status == cudaErrorMemoryAllocation) throw_out_of_memory(bytes);
+  if (status == cudaErrorMemoryAllocation) throw_out_of_memory(bytes, purpose);
   check(status, "cudaMalloc");
   ledger().add(static_cast<char*>(memory), bytes);
   return static_cast<char*>(memory);

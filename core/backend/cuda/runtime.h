@@ -25,8 +25,9 @@ using Stream = CUstream_st*;
 using Event = CUevent_st*;
 using GraphExec = CUgraphExec_st*;
 
-// Device memory, aligned to at least 256 bytes. Throws with the sizes when it is not there.
-char* allocate(int64_t bytes);
+// Device memory, aligned to at least 256 bytes. Throws an OutOfDeviceMemory with the purpose and
+// the sizes when it is not there.
+char* allocate(int64_t bytes, const char* purpose);
 void release(char* memory) noexcept;
 
 // Host memory that the device copies from and to without a detour.
