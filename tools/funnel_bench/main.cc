@@ -125,10 +125,11 @@ DeviceChoice choice_of(const std::string& name) {
 
 int run(const World& world, const Commands& commands, const BenchOptions& options) {
   auto host = std::make_unique<MpiComm>(world);
-  const ChosenDevice chosen = choose_device(*host, choice_of(options.device), world.node_rank());
+  const ChosenDevice chosen =
+      choose_device(*host, choice_of(options.device), {world.host(), world.node_rank()});
   if (*commands.step) {
     const std::unique_ptr<Comm> comm =
-        comm_for_device(std::move(host), chosen.device, world.host());
+        comm_for_device(std::move(host), chosen.device, {.host_name = world.host()});
     const StepTimes times = bench_step(*comm, chosen.device, options);
     if (world.rank() != 0) return 0;
     std::printf("%s\n", chosen.text.c_str());
