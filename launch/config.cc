@@ -160,6 +160,13 @@ void validate(const RunConfig& config) {
   validate_optimizer(config.optimizer, config.train.steps);
 }
 
+DType storage_dtype(Precision precision, Device device) {
+  if (precision == Precision::automatic) {
+    return device == Device::cuda ? DType::bf16 : DType::f32;
+  }
+  return precision == Precision::bf16 ? DType::bf16 : DType::f32;
+}
+
 void set_vocabulary(RunConfig& config, int64_t vocab, const std::string& source) {
   FUNNEL_CHECK_INPUT(!config.vocab_is_set || config.pretrain.model.vocab == vocab,
                      "model.vocab_size: expected ", vocab, ", the size of the vocabulary of ",

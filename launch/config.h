@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/types.h"
 #include "core/model/model_config.h"
 #include "core/optim/optimizer_config.h"
 #include "data/masking.h"
@@ -55,6 +56,7 @@ struct TrainConfig {
 };
 
 enum class DeviceChoice { fastest, cpu, cuda };
+enum class Precision { automatic, fp32, bf16 };
 
 struct RunConfig {
   PretrainConfig pretrain;
@@ -64,7 +66,11 @@ struct RunConfig {
   OptimizerConfig optimizer;
   TrainConfig train;
   DeviceChoice device = DeviceChoice::fastest;
+  Precision precision = Precision::automatic;
 };
+
+// What a run stores activations and the weights that layers read as, on a device: f32 or bf16.
+DType storage_dtype(Precision precision, Device device);
 
 // Reads the files, later ones over earlier ones, then applies the overrides "path=value" in order.
 // In both, repeated fields are replaced as a whole. Derived defaults are filled in last. The result

@@ -34,6 +34,7 @@ static_assert(equal(config::Optimizer::USUAL, UpdateForm::usual));
 static_assert(equal(config::Optimizer::NO_CORRECTION, UpdateForm::no_correction));
 static_assert(equal(config::Optimizer::GLOBAL, ClipScope::global));
 static_assert(equal(config::Optimizer::MEAN, GradientReduction::mean));
+static_assert(equal(config::Run::BF16, Precision::bf16));
 
 // "4" or "3x2".
 BlockConfig parse_block(const char* field, const std::string& text) {
@@ -252,6 +253,7 @@ RunConfig from_message(const config::Run& message) {
   run.optimizer = optimizer_from(message.optimizer());
   run.train = train_from(message.train());
   run.device = device_from(message.device());
+  run.precision = same_value<Precision>(message.precision());
   return run;
 }
 
@@ -269,6 +271,7 @@ config::Run to_message(const RunConfig& run) {
   optimizer_to(run.optimizer, *message.mutable_optimizer());
   train_to(run.train, *message.mutable_train());
   message.set_device(device_to(run.device));
+  message.set_precision(same_value<config::Run::Precision>(run.precision));
   return message;
 }
 

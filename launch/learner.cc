@@ -36,7 +36,7 @@ Learner::Learner(Comm& comm, const RunConfig& config, Device device, bool record
       shards_(shards_of_rank(config.train.logical_shards, comm.rank(), comm.size())),
       context_(device),
       saved_(device, "the activations kept for the backward pass"),
-      params_(DType::f32),
+      params_(storage_dtype(config.precision, device)),
       task_(params_, config.pretrain),
       records_(records),
       update_work_(context_),
@@ -193,6 +193,7 @@ void Learner::update(int64_t step) {
              {.values = params_.values(),
               .moment1 = moment1_,
               .moment2 = moment2_,
+              .rounded = params_.rounded_values(),
               .grads = params_.grads(),
               .table = *update_table_,
               .step = step,
@@ -231,12 +232,14 @@ void Learner::download_state() {
 }
 
 void Learner::upload_state() {
-  if (context_.device() == Device::cpu) return;
-  const HostState host = host_state();
-  context_.upload(host.values, params_.values());
-  context_.upload(host.moment1, moment1_);
-  context_.upload(host.moment2, moment2_);
-  context_.synchronize();
+  if (context_.device() == Device::cuda) {
+    const HostState host = host_state();
+    context_.upload(host.values, params_.values());
+    context_.upload(host.moment1, moment1_);
+    context_.upload(host.moment2, moment2_);
+    context_.synchronize();
+  }
+  params_.round_values(context_);
 }
 
 std::string Learner::matmul_name() {

@@ -64,7 +64,7 @@ class Learner {
   Tensor moment1() const { return moment1_; }
   Tensor moment2() const { return moment2_; }
   // On the CPU the state itself; else memory beside it, which download_state() fills from the
-  // device and upload_state() makes the device's state.
+  // device and upload_state() makes the device's state. Whoever has changed it calls the latter.
   HostState host_state();
   void download_state();
   void upload_state();

@@ -11,6 +11,11 @@ namespace funnel {
 namespace {
 
 constexpr int64_t kFloat = size_of(DType::f32);
+
+DType activation_dtype(const RunConfig& config) {
+  return storage_dtype(config.precision, Device::cuda);
+}
+
 // What does not depend on sizes: cuBLASLt's workspace, and the pieces that ranks exchange.
 constexpr int64_t kWorkspace = int64_t{32} << 20, kPieces = int64_t{16} << 20;
 // A growing arena's chunks double, and the last may be used in part only.
@@ -34,11 +39,15 @@ int64_t as_mib(int64_t bytes) {
 int64_t device_bytes_needed(const RunConfig& config, int ranks, int64_t sequences) {
   const int64_t shards = config.train.global_batch / sequences / ranks;
   const int64_t partial_sums = std::bit_width(static_cast<uint64_t>(shards)) - 1;
-  const int64_t state = (4 + partial_sums) * flat_elements(config.pretrain) * kFloat;
+  const int64_t flat = flat_elements(config.pretrain);
+  const bool is_bf16 = activation_dtype(config) == DType::bf16;
+  const int64_t rounded = is_bf16 ? flat * size_of(DType::bf16) : 0;
+  const int64_t state = (4 + partial_sums) * flat * kFloat + rounded;
   const SavedMemory saved =
       saved_memory(config.pretrain, {.batch = sequences,
                                      .seq = config.data.seq_len,
-                                     .predictions = config.corruption.predictions});
+                                     .predictions = config.corruption.predictions,
+                                     .dtype = activation_dtype(config)});
   const int64_t fixed = kWorkspace + (ranks > 1 ? kPieces : 0);
   return fixed + state + kRoomToGrow * (saved.total() + scratch_bytes(config, sequences));
 }

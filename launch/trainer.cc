@@ -24,7 +24,7 @@ bool may_change(const std::string& difference) {
        {"train.steps:", "train.eval_every_steps:", "train.eval_batches:", "train.save_every_steps:",
         "train.keep_checkpoints:", "train.log_every_steps:", "train.max_nonfinite_steps:",
         "train.peer_timeout_seconds:", "data.prefetch_batches:", "data.num_readers:",
-        "data.log_samples:", "device:"}) {
+        "data.log_samples:", "device:", "precision:"}) {
     if (difference.starts_with(field)) return true;
   }
   return false;
@@ -147,6 +147,10 @@ void Trainer::log_start(double peak_flops) const {
                                   " GFLOP/s over all ranks");
   log_info(
       concat("device: ", device_.text, "; ", learner_->matmul_name(), peak_flops > 0 ? peak : ""));
+  const bool is_bf16 = learner_->params().dtype() == DType::bf16;
+  log_info(concat("precision: ", is_bf16 ? "bf16, weights and sums in fp32" : "fp32",
+                  config_.precision == Precision::automatic ? ", as is usual on this device"
+                                                            : ", as configured"));
 }
 
 ExitCode Trainer::run() {

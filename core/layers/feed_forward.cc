@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/layers/feed_forward.h"
 
-#include "core/ops/elementwise.h"
-
 namespace funnel {
 
 FeedForward::FeedForward(Params& params, const std::string& path, const FeedForwardSizes& sizes)
@@ -21,8 +19,8 @@ void FeedForward::forward(Step& step, Site site, ConstTensor x, Tensor y, int64_
   saved.pre = step.saved.tensor({x.rows(), sizes_.inner}, x.dtype());
   Tensor active = step.saved.tensor({x.rows(), sizes_.inner}, x.dtype());
   Tensor branch = step.saved.tensor({x.rows(), sizes_.width}, x.dtype());
-  up_.forward(step, x, saved.pre, saved.up);
-  gelu_forward(step.context, activation_dropout(step, site, rows_per_sample), saved.pre, active);
+  up_.forward_gelu(step, activation_dropout(step, site, rows_per_sample), x, saved.pre, active,
+                   saved.up);
   down_.forward(step, active, branch, saved.down);
   norm_.forward(step, site, x, branch, y, rows_per_sample, saved.norm);
 }
@@ -31,12 +29,11 @@ void FeedForward::backward(Step& step, Site site, const Saved& saved, ConstTenso
                            int64_t rows_per_sample) const {
   Scratch scratch(step.context.scratch());
   Tensor dbranch = scratch.tensor({dy.rows(), sizes_.width}, dy.dtype());
-  Tensor dactive = scratch.tensor({dy.rows(), sizes_.inner}, dy.dtype());
+  Tensor dpre = scratch.tensor({dy.rows(), sizes_.inner}, dy.dtype());
   norm_.backward(step, site, saved.norm, dy, dx, dbranch, rows_per_sample);
-  down_.backward(step, saved.down, dbranch, dactive);
-  gelu_backward(step.context, activation_dropout(step, site, rows_per_sample), saved.pre, dactive,
-                dactive);
-  up_.backward(step, saved.up, dactive, dx, /*accumulate_dx=*/true);
+  down_.backward_gelu(step, saved.down, dbranch, activation_dropout(step, site, rows_per_sample),
+                      saved.pre, dpre);
+  up_.backward(step, saved.up, dpre, dx, /*accumulate_dx=*/true);
 }
 
 }  // namespace funnel

@@ -22,9 +22,8 @@ void MlmHead::forward(Step& step, ConstTensor hidden, ConstTensor rows, Saved& s
   Tensor selected = keep(hidden.cols());
   gather_rows(step.context, hidden, rows, selected);
   saved.pre = keep(table_.shape.cols());
-  dense_.forward(step, selected, saved.pre, saved.dense);
   Tensor active = keep(table_.shape.cols());
-  gelu_forward(step.context, {}, saved.pre, active);
+  dense_.forward_gelu(step, {}, selected, saved.pre, active, saved.dense);
   saved.normed = keep(table_.shape.cols());
   norm_.forward(step, active, saved.normed, saved.norm);
   saved.logits = keep(table_.shape.rows());
@@ -53,8 +52,7 @@ void DiscriminatorHead::forward(Step& step, ConstTensor x, Saved& saved) const {
   saved.pre = step.saved.tensor(x.shape(), x.dtype());
   saved.active = step.saved.tensor(x.shape(), x.dtype());
   saved.logits = step.saved.tensor({x.rows()}, x.dtype());
-  dense_.forward(step, x, saved.pre, saved.dense);
-  gelu_forward(step.context, {}, saved.pre, saved.active);
+  dense_.forward_gelu(step, {}, x, saved.pre, saved.active, saved.dense);
   linear_forward(step.context, saved.active, weight_.value.reshaped({x.cols(), 1}), bias_.value,
                  saved.logits.reshaped({x.rows(), 1}));
 }
@@ -62,14 +60,17 @@ void DiscriminatorHead::forward(Step& step, ConstTensor x, Saved& saved) const {
 void DiscriminatorHead::backward(Step& step, const Saved& saved, ConstTensor dlogits,
                                  Tensor dx) const {
   Scratch scratch(step.context.scratch());
-  Tensor dactive = scratch.tensor(saved.active.shape(), dlogits.dtype());
+  Tensor dpre = scratch.tensor(saved.active.shape(), dlogits.dtype());
   const int64_t width = saved.active.cols();
   const ConstTensor dz = dlogits.reshaped({dlogits.elements(), 1});
   linear_backward_weight(step.context, saved.active, dz, weight_.grad.reshaped({width, 1}),
                          bias_.grad);
-  linear_backward_input(step.context, dz, weight_.value.reshaped({width, 1}), dactive);
-  gelu_backward(step.context, {}, saved.pre, dactive, dactive);
-  dense_.backward(step, saved.dense, dactive, dx);
+  linear_gelu_backward(step.context, {.dy = dz,
+                                      .w = weight_.value.reshaped({width, 1}),
+                                      .pre = saved.pre,
+                                      .dropout = {},
+                                      .dpre = dpre});
+  dense_.backward(step, saved.dense, dpre, dx);
 }
 
 }  // namespace funnel

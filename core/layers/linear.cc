@@ -14,10 +14,28 @@ void Linear::forward(Step& step, ConstTensor x, Tensor y, Saved& saved) const {
   linear_forward(step.context, x, kernel_.value, bias_ ? bias_->value : Tensor(), y);
 }
 
+void Linear::forward_gelu(Step& step, const Dropout& dropout, ConstTensor x, Tensor pre, Tensor y,
+                          Saved& saved) const {
+  saved.x = x;
+  linear_gelu_forward(step.context, {.x = x,
+                                     .w = kernel_.value,
+                                     .bias = bias_ ? bias_->value : Tensor(),
+                                     .dropout = dropout,
+                                     .pre = pre,
+                                     .y = y});
+}
+
 void Linear::backward(Step& step, const Saved& saved, ConstTensor dy, Tensor dx,
                       bool accumulate_dx) const {
   linear_backward_weight(step.context, saved.x, dy, kernel_.grad, bias_ ? bias_->grad : Tensor());
   if (dx) linear_backward_input(step.context, dy, kernel_.value, dx, accumulate_dx);
+}
+
+void Linear::backward_gelu(Step& step, const Saved& saved, ConstTensor dy, const Dropout& dropout,
+                           ConstTensor pre, Tensor dpre) const {
+  backward(step, saved, dy, {});
+  linear_gelu_backward(
+      step.context, {.dy = dy, .w = kernel_.value, .pre = pre, .dropout = dropout, .dpre = dpre});
 }
 
 }  // namespace funnel

@@ -20,9 +20,15 @@ class Linear {
 
   // y [rows, out] from x [rows, in].
   void forward(Step& step, ConstTensor x, Tensor y, Saved& saved) const;
+  // pre [rows, out] as y above, and y = dropout(gelu(pre)).
+  void forward_gelu(Step& step, const Dropout& dropout, ConstTensor x, Tensor pre, Tensor y,
+                    Saved& saved) const;
   // dx [rows, in] is overwritten, or added to if asked; a null dx is not computed.
   void backward(Step& step, const Saved& saved, ConstTensor dy, Tensor dx,
                 bool accumulate_dx = false) const;
+  // The same for a layer whose x is dropout(gelu(pre)), on to the gradient of pre [rows, in].
+  void backward_gelu(Step& step, const Saved& saved, ConstTensor dy, const Dropout& dropout,
+                     ConstTensor pre, Tensor dpre) const;
 
  private:
   Param& kernel_;

@@ -12,8 +12,8 @@ Norm::Norm(Params& params, const std::string& path, int64_t width, double epsilo
 
 void Norm::forward(Step& step, ConstTensor x, Tensor y, Saved& saved) const {
   saved.x = x;
-  saved.mean = step.saved.tensor({x.rows()}, x.dtype());
-  saved.rstd = step.saved.tensor({x.rows()}, x.dtype());
+  saved.mean = step.saved.tensor({x.rows()}, compute_dtype(x.dtype()));
+  saved.rstd = step.saved.tensor({x.rows()}, compute_dtype(x.dtype()));
   layer_norm_forward(step.context, {.x = x,
                                     .gamma = gamma_.value,
                                     .beta = beta_.value,
@@ -41,8 +41,8 @@ Dropout ResidualNorm::dropout(Step& step, Site site, ConstTensor x, int64_t rows
 void ResidualNorm::forward(Step& step, Site site, ConstTensor residual, Tensor branch, Tensor y,
                            int64_t rows_per_sample, Saved& saved) const {
   saved.x = branch;
-  saved.mean = step.saved.tensor({branch.rows()}, branch.dtype());
-  saved.rstd = step.saved.tensor({branch.rows()}, branch.dtype());
+  saved.mean = step.saved.tensor({branch.rows()}, compute_dtype(branch.dtype()));
+  saved.rstd = step.saved.tensor({branch.rows()}, compute_dtype(branch.dtype()));
   residual_norm_forward(step.context, {.residual = residual,
                                        .branch = branch,
                                        .dropout = dropout(step, site, branch, rows_per_sample),

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/layers/initial_values.h"
+#include "core/ops/elementwise.h"
 
 namespace funnel {
 namespace {
@@ -33,26 +34,39 @@ Param& Params::add(const std::string& path, Shape shape, ParamKind kind) {
 
 void Params::allocate(Context& context) {
   FUNNEL_CHECK(!values_, "parameters are allocated twice");
-  const int64_t bytes = flat_elements_ * size_of(dtype_);
-  value_buffer_ = Buffer(context.device(), bytes, "the parameters");
-  grad_buffer_ = Buffer(context.device(), bytes, "the gradients");
-  values_ = value_buffer_.tensor({flat_elements_}, dtype_);
-  grads_ = grad_buffer_.tensor({flat_elements_}, dtype_);
-  context.fill_zero(values_);
-  context.fill_zero(grads_);
+  const auto zeros = [&](Buffer& buffer, DType dtype, const char* what) {
+    buffer = Buffer(context.device(), flat_elements_ * size_of(dtype), what);
+    const Tensor tensor = buffer.tensor({flat_elements_}, dtype);
+    context.fill_zero(tensor);
+    return tensor;
+  };
+  values_ = zeros(value_buffer_, compute_dtype(dtype_), "the parameters");
+  grads_ = zeros(grad_buffer_, compute_dtype(dtype_), "the gradients");
+  if (dtype_ == DType::bf16) {
+    rounded_values_ = zeros(rounded_buffer_, DType::bf16, "the parameters in bf16");
+  }
+  const Tensor read = rounded_values_ ? rounded_values_ : values_;
   for (Param& param : params_) {
-    param.value = values_.slice(param.offset, param.shape);
+    param.value = read.slice(param.offset, param.shape);
     param.grad = grads_.slice(param.offset, param.shape);
   }
 }
 
 void Params::initialise(Context& context, uint64_t seed, double std) {
-  if (context.device() == Device::cpu) return draw(seed, std, values_);
-  const Buffer memory = Buffer::for_transfer(context.device(), values_.bytes());
-  const Tensor drawn = memory.tensor(values_.shape(), dtype_);
-  draw(seed, std, drawn);
-  context.upload(drawn, values_);
-  context.synchronize();
+  if (context.device() == Device::cpu) {
+    draw(seed, std, values_);
+  } else {
+    const Buffer memory = Buffer::for_transfer(context.device(), values_.bytes());
+    const Tensor drawn = memory.tensor(values_.shape(), values_.dtype());
+    draw(seed, std, drawn);
+    context.upload(drawn, values_);
+    context.synchronize();
+  }
+  round_values(context);
+}
+
+void Params::round_values(Context& context) {
+  if (rounded_values_) cast(context, values_, rounded_values_);
 }
 
 void Params::draw(uint64_t seed, double std, Tensor values) const {

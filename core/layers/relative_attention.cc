@@ -57,7 +57,8 @@ void RelativeAttention::forward(Step& step, Site site, const AttentionPlan& plan
   position_.forward(step, plan.positions, rows(saved.r), saved.position);
 
   Tensor attended = keep(heads_of(plan.batch, plan.q_len));
-  saved.log_normaliser = keep({plan.batch, sizes_.heads, plan.q_len});
+  saved.log_normaliser =
+      step.saved.tensor({plan.batch, sizes_.heads, plan.q_len}, compute_dtype(dtype));
   relative_attention_forward(step.context, {.in = inputs(step, site, plan, saved),
                                             .context = attended,
                                             .log_normaliser = saved.log_normaliser});

@@ -69,7 +69,7 @@ void Electra::measure(Step& step, const PretrainBatch& batch, Tensor metrics,
   const int64_t n = batch.input_ids.elements();
   FUNNEL_CHECK(batch.tokens > 0, "electra: a batch without a single token has no loss");
   Scratch scratch(step.context.scratch());
-  Tensor losses = scratch.tensor({n}, saved.head.logits.dtype());
+  Tensor losses = scratch.tensor({n}, compute_dtype(saved.head.logits.dtype()));
   Tensor correct = scratch.tensor({n}, DType::u8);
   const ConstTensor padded = batch.padded.reshaped({n}), labels = saved.labels.reshaped({n});
   binary_cross_entropy_forward(step.context, {.logits = saved.head.logits,

@@ -37,8 +37,9 @@ void MlmNetwork::forward(Step& step, Site site, const PretrainBatch& batch, Tens
   head_.forward(step, saved.network.output, saved.rows, saved.head);
 
   Scratch scratch(step.context.scratch());
-  Tensor losses = scratch.tensor({n}, dtype), correct = scratch.tensor({n}, DType::u8);
-  saved.logsumexp = step.saved.tensor({n}, dtype);
+  Tensor losses = scratch.tensor({n}, compute_dtype(dtype));
+  Tensor correct = scratch.tensor({n}, DType::u8);
+  saved.logsumexp = step.saved.tensor({n}, compute_dtype(dtype));
   cross_entropy_forward(step.context, {.logits = saved.head.logits,
                                        .targets = batch.targets.reshaped({n}),
                                        .loss = losses,

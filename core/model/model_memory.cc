@@ -42,7 +42,7 @@ class Counter {
     const int64_t n = batch_.batch * batch_.predictions;
     const int64_t dense = 3 * piece(n * config_.embedding_width);  // before and after GELU, normed
     return piece(n, DType::i32) + piece(n * config_.width) + dense + norm(n) +
-           piece(n * config_.vocab) + piece(n);
+           piece(n * config_.vocab) + statistics(n);
   }
 
   int64_t discriminator_head() const {
@@ -60,7 +60,8 @@ class Counter {
   static int64_t piece(int64_t elements, DType dtype) { return funnel::piece(elements, dtype); }
 
   // Mean and reciprocal deviation of each row.
-  int64_t norm(int64_t rows) const { return 2 * piece(rows); }
+  int64_t norm(int64_t rows) const { return 2 * statistics(rows); }
+  int64_t statistics(int64_t n) const { return piece(n, compute_dtype(batch_.dtype)); }
 
   int64_t embedding() const {
     return 2 * piece(tokens() * config_.embedding_width) + norm(tokens());
@@ -93,7 +94,7 @@ class Counter {
     const int64_t attention = 2 * piece(rows * projected) +                     // q, context
                               2 * piece(batch_.batch * run.keys * projected) +  // k, v
                               piece(distances * projected) +                    // r
-                              piece(rows * config_.heads) +                     // normaliser
+                              statistics(rows * config_.heads) +                // normaliser
                               2 * piece(rows * config_.width) + norm(rows);     // sum, output
     const int64_t feed_forward = 2 * piece(rows * config_.inner) +              // around GELU
                                  2 * piece(rows * config_.width) + norm(rows);  // sum, output

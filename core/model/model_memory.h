@@ -23,8 +23,8 @@ struct MicroBatch {
   int64_t predictions = 85;
   bool has_segments = true;
   bool has_hidden = true;
-  bool training = true;  // with dropout, where the model has some
-  DType dtype = DType::f32;
+  bool training = true;      // with dropout, where the model has some
+  DType dtype = DType::f32;  // of activations
 };
 
 // A run of equal layer applications.

@@ -7,13 +7,15 @@
 namespace funnel {
 namespace {
 
-template <class T>
+// kCopies: also writes each new value, rounded, to `copy`.
+template <class T, bool kCopies>
 struct AdamUpdateRow {
   const AdamChunk* chunks;
   T* values;
   T* moment1;
   T* moment2;
   const T* grads;
+  BFloat16* copy;
   const double* device_factor;  // or null
   double host_factor;
   T beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon, rate, decay;
@@ -30,6 +32,7 @@ struct AdamUpdateRow {
     T* m1 = moment1 + chunk.first;
     T* m2 = moment2 + chunk.first;
     const T* grad = grads + chunk.first;
+    [[maybe_unused]] BFloat16* rounded = kCopies ? copy + chunk.first : nullptr;
     team.each(chunk.count, [=](int64_t i) {
       const T w = value[i];
       const T g = by * grad[i];
@@ -37,7 +40,9 @@ struct AdamUpdateRow {
       const T v = n.beta2 * m2[i] + n.one_minus_beta2 * (g * g);
       m1[i] = m;
       m2[i] = v;
-      value[i] = w - (n.rate * (m / (math::sqrt(v) + n.epsilon)) + shrink * w);
+      const T updated = w - (n.rate * (m / (math::sqrt(v) + n.epsilon)) + shrink * w);
+      value[i] = updated;
+      if constexpr (kCopies) rounded[i] = static_cast<float>(updated);
     });
   }
 };
@@ -48,6 +53,7 @@ void adam_update(Context& context, const AdamUpdate& args) {
   check_shape("adam_update: moment1", args.moment1, args.values.shape());
   check_shape("adam_update: moment2", args.moment2, args.values.shape());
   check_shape("adam_update: grads", args.grads, args.values.shape());
+  if (args.copy) check_shape("adam_update: copy", args.copy, args.values.shape());
   if (args.factor) check_shape("adam_update: factor", args.factor, {1});
   const auto chunk_bytes = static_cast<int64_t>(sizeof(AdamChunk));
   FUNNEL_CHECK(args.chunks.dtype() == DType::u8 && args.chunks.bytes() % chunk_bytes == 0,
@@ -55,14 +61,18 @@ void adam_update(Context& context, const AdamUpdate& args) {
                args.chunks.bytes(), " bytes");
   with_float_type(args.values.dtype(), [&](auto type) {
     using T = decltype(type);
-    for_each_row(
-        context, args.chunks.bytes() / chunk_bytes,
-        AdamUpdateRow<T>{static_cast<const AdamChunk*>(args.chunks.data()), args.values.as<T>(),
-                         args.moment1.as<T>(), args.moment2.as<T>(), args.grads.as<T>(),
-                         args.factor.as<double>(), args.gradient_factor, T(args.beta1),
-                         T(1.0 - args.beta1), T(args.beta2), T(1.0 - args.beta2), T(args.epsilon),
-                         T(args.rate), T(args.decay)},
-        kChunkElements);
+    const auto update = [&](auto copies) {
+      for_each_row(context, args.chunks.bytes() / chunk_bytes,
+                   AdamUpdateRow<T, copies.value>{
+                       static_cast<const AdamChunk*>(args.chunks.data()), args.values.as<T>(),
+                       args.moment1.as<T>(), args.moment2.as<T>(), args.grads.as<T>(),
+                       args.copy.as<BFloat16>(), args.factor.as<double>(), args.gradient_factor,
+                       T(args.beta1), T(1.0 - args.beta1), T(args.beta2), T(1.0 - args.beta2),
+                       T(args.epsilon), T(args.rate), T(args.decay)},
+                   kChunkElements);
+    };
+    if (args.copy) return update(std::true_type());
+    update(std::false_type());
   });
 }
 

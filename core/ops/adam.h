@@ -25,6 +25,7 @@ struct AdamChunk {
 // own, so its bits do not depend on how it is cut.
 struct AdamUpdate {
   Tensor values, moment1, moment2;  // w, m, v: [n] each, updated in place
+  Tensor copy;                      // [n] bf16, becomes the new values, rounded; or null
   ConstTensor grads;                // [n]
   ConstTensor chunks;               // [m * sizeof(AdamChunk)] u8: m disjoint AdamChunk, in [0, n)
   double gradient_factor = 1.0;

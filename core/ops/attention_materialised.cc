@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every score of a group of examples lies in memory at once. A group is as many examples as fit
-// into a budget of scratch memory.
+// into a budget of scratch memory. Where tensors are bf16, scores and all sums are f32; what the
+// next product is made of is rounded beside them.
 #include <algorithm>
 
 #include "core/backend/matmul.h"
@@ -28,6 +29,8 @@ struct Matrices {
 
 template <class T>
 class MaterialisedAttention {
+  using C = Compute<T>;
+
  public:
   MaterialisedAttention(Context& context, const AttentionInputs& in, const AttentionExtents& e)
       : context_(context),
@@ -36,14 +39,15 @@ class MaterialisedAttention {
         group_(examples_of_group(e)),
         scratch_(context.scratch()) {
     const int64_t rows = e.heads * group_ * e.q_len;
-    content_query_ = buffer(rows * e.head_width);
-    position_query_ = buffer(rows * e.head_width);
-    dots_ = buffer(rows * 2);
-    scores_ = buffer(rows * e.k_len);
-    position_ = buffer(rows * e.positions);
+    content_query_ = buffer<T>(rows * e.head_width);
+    position_query_ = buffer<T>(rows * e.head_width);
+    dots_ = buffer<C>(rows * 2);
+    scores_ = buffer<C>(rows * e.k_len);
+    probabilities_ = beside(scores_, rows * e.k_len);
+    position_ = buffer<C>(rows * e.positions);
     if (!in.hidden) return;
-    penalty_ = buffer(e.batch * e.k_len);
-    for_each_row(context, e.batch, PenaltyRow<T>{in.hidden.as<uint8_t>(), e.k_len, penalty_},
+    penalty_ = buffer<C>(e.batch * e.k_len);
+    for_each_row(context, e.batch, PenaltyRow<C>{in.hidden.as<uint8_t>(), e.k_len, penalty_},
                  e.k_len);
   }
 
@@ -51,11 +55,12 @@ class MaterialisedAttention {
     for_each_group([&] {
       multiply_scores();
       for_each_row(context_, grid_.rows(),
-                   ProbabilityRow<T>{terms(), in_.dropout, scores_, args.log_normaliser.as<T>()},
+                   ProbabilityRow<T>{terms(), in_.dropout, scores_, probabilities_,
+                                     args.log_normaliser.as<C>()},
                    e_.k_len);
       for (int64_t h = 0; h < e_.heads; ++h) {
         multiply({.m = e_.q_len, .n = e_.head_width, .k = e_.k_len, .batch = grid_.examples},
-                 of_head(scores_, h), key_vectors(in_.v.as<T>(), h),
+                 of_head(probabilities_, h), key_vectors(in_.v.as<T>(), h),
                  query_vectors(args.context.as<T>(), h));
       }
     });
@@ -63,11 +68,13 @@ class MaterialisedAttention {
 
   void backward(const RelativeAttentionBackward& args) {
     const int64_t rows = e_.heads * group_ * e_.q_len;
-    dscores_ = buffer(rows * e_.k_len);
-    dcontent_query_ = buffer(rows * e_.head_width);
-    dposition_query_ = buffer(rows * e_.head_width);
-    ddots_ = buffer(rows * 2);
-    parts_ = buffer(kParts * rows * e_.head_width);
+    dprobabilities_ = buffer<C>(rows * e_.k_len);
+    dscores_ = beside(dprobabilities_, rows * e_.k_len);
+    dposition_ = beside(position_, rows * e_.positions);
+    dcontent_query_ = buffer<C>(rows * e_.head_width);
+    dposition_query_ = buffer<C>(rows * e_.head_width);
+    ddots_ = buffer<C>(rows * 2);
+    parts_ = buffer<C>(kParts * rows * e_.head_width);
     for_each_group([&] {
       multiply_scores();
       backward_scores(args);
@@ -80,8 +87,14 @@ class MaterialisedAttention {
  private:
   static constexpr int64_t kParts = 5;
 
-  T* buffer(int64_t elements) {
-    return scratch_.tensor({elements}, dtype_of<T>()).template as<T>();
+  template <class U>
+  U* buffer(int64_t elements) {
+    return scratch_.tensor({elements}, dtype_of<U>()).template as<U>();
+  }
+  // Room for what is made of products, as operands of others: the products' own where it fits.
+  T* beside(C* products, int64_t elements) {
+    if constexpr (std::is_same_v<T, C>) return products;
+    return buffer<T>(elements);
   }
 
   template <class F>
@@ -100,10 +113,10 @@ class MaterialisedAttention {
     }
   }
 
-  template <class A, class B>
-  void multiply(Matmul args, Matrices<A> a, Matrices<B> b, Matrices<T> c) {
+  template <class A, class B, class Out>
+  void multiply(Matmul args, Matrices<A> a, Matrices<B> b, Matrices<Out> c) {
     args.dtype = dtype_of<T>();
-    args.c_dtype = dtype_of<T>();
+    args.c_dtype = dtype_of<Out>();
     args.a = a.data;
     args.lda = a.ld;
     args.stride_a = a.stride;
@@ -117,11 +130,13 @@ class MaterialisedAttention {
   }
 
   // A head's part of [heads, examples, q_len, k_len], by example.
-  Matrices<T> of_head(T* scores, int64_t head) const {
+  template <class U>
+  Matrices<U> of_head(U* scores, int64_t head) const {
     return {scores + head * grid_.tokens() * e_.k_len, e_.k_len, e_.q_len * e_.k_len};
   }
   // A head's part of [heads, examples, q_len, head_width], by example.
-  Matrices<T> queries_of_head(T* queries, int64_t head) const {
+  template <class U>
+  Matrices<U> queries_of_head(U* queries, int64_t head) const {
     return {queries + head * grid_.tokens() * e_.head_width, e_.head_width,
             e_.q_len * e_.head_width};
   }
@@ -140,16 +155,19 @@ class MaterialisedAttention {
     return {vectors + first, e_.width(), len * e_.width()};
   }
   // [heads, tokens, cols], by head; [positions, heads, head_width], by head.
-  Matrices<T> by_head(T* data, int64_t cols) const { return {data, cols, grid_.tokens() * cols}; }
+  template <class U>
+  Matrices<U> by_head(U* data, int64_t cols) const {
+    return {data, cols, grid_.tokens() * cols};
+  }
   template <class U>
   Matrices<U> position_vectors(U* vectors) const {
     return {vectors, e_.width(), e_.head_width};
   }
 
-  T scale() const { return T(1) / math::sqrt(T(e_.head_width)); }
+  C scale() const { return C(1) / math::sqrt(C(e_.head_width)); }
   const T* embedding() const { return in_.q_segments ? in_.segment_embedding.as<T>() : nullptr; }
 
-  ScoreTerms<T> terms() const {
+  ScoreTerms<C> terms() const {
     return {grid_,
             penalty_,
             position_,
@@ -190,13 +208,13 @@ class MaterialisedAttention {
                 .transpose_b = true,
                 .batch = grid_.examples},
                query_vectors(args.dcontext.as<T>(), h), key_vectors(in_.v.as<T>(), h),
-               of_head(dscores_, h));
+               of_head(dprobabilities_, h));
     }
-    for_each_row(
-        context_, grid_.rows(),
-        ScoreGradientRow<T>{terms(), in_.dropout, args.log_normaliser.as<T>(), args.context.as<T>(),
-                            args.dcontext.as<T>(), scores_, dscores_, position_, ddots_},
-        e_.positions);
+    for_each_row(context_, grid_.rows(),
+                 ScoreGradientRow<T>{terms(), in_.dropout, args.log_normaliser.as<C>(),
+                                     args.context.as<T>(), args.dcontext.as<T>(), scores_,
+                                     probabilities_, dprobabilities_, dscores_, dposition_, ddots_},
+                 e_.positions);
   }
 
   void backward_keys(const RelativeAttentionBackward& args) {
@@ -206,7 +224,7 @@ class MaterialisedAttention {
                          .transpose_a = true,
                          .batch = grid_.examples};
     for (int64_t h = 0; h < e_.heads; ++h) {
-      multiply(to_keys, of_head(scores_, h), query_vectors(args.dcontext.as<T>(), h),
+      multiply(to_keys, of_head(probabilities_, h), query_vectors(args.dcontext.as<T>(), h),
                key_vectors(args.dv.as<T>(), h));
       multiply(to_keys, of_head(dscores_, h), queries_of_head(content_query_, h),
                key_vectors(args.dk.as<T>(), h));
@@ -218,7 +236,7 @@ class MaterialisedAttention {
 
   void backward_positions(const RelativeAttentionBackward& args) {
     multiply({.m = grid_.tokens(), .n = e_.head_width, .k = e_.positions, .batch = e_.heads},
-             by_head(position_, e_.positions), position_vectors(in_.r.as<T>()),
+             by_head(dposition_, e_.positions), position_vectors(in_.r.as<T>()),
              by_head(dposition_query_, e_.head_width));
     multiply({.m = e_.positions,
               .n = e_.head_width,
@@ -226,7 +244,7 @@ class MaterialisedAttention {
               .transpose_a = true,
               .accumulate = grid_.first_example > 0,
               .batch = e_.heads},
-             by_head(position_, e_.positions), by_head(position_query_, e_.head_width),
+             by_head(dposition_, e_.positions), by_head(position_query_, e_.head_width),
              position_vectors(args.dr.as<T>()));
   }
 
@@ -237,7 +255,7 @@ class MaterialisedAttention {
                                      args.dq.as<T>(), parts_});
     const auto sum_part = [&](int64_t part, Tensor gradient, int64_t first) {
       const Tensor rows(parts_ + part * grid_.rows() * e_.head_width, {grid_.tokens(), e_.width()},
-                        dtype_of<T>(), context_.device());
+                        dtype_of<C>(), context_.device());
       sum_rows(context_, rows, gradient.slice(first, {e_.width()}));
     };
     sum_part(0, args.dcontent_bias, 0);
@@ -254,26 +272,28 @@ class MaterialisedAttention {
   const int64_t group_;
   Scratch scratch_;
   QueryGrid grid_{};
-  T* penalty_ = nullptr;                // [batch, k_len]
+  C* penalty_ = nullptr;                // [batch, k_len]
   T *content_query_, *position_query_;  // [rows, head_width]
-  T* dots_;                             // [rows, 2]
-  T *scores_, *position_;               // [rows, k_len], [rows, positions]
-  T *dscores_ = nullptr, *ddots_ = nullptr;
-  T *dcontent_query_ = nullptr, *dposition_query_ = nullptr, *parts_ = nullptr;
+  C* dots_;                             // [rows, 2]
+  C *scores_, *position_;               // [rows, k_len], [rows, positions]
+  T *probabilities_, *dposition_ = nullptr;
+  C *dprobabilities_ = nullptr, *ddots_ = nullptr;
+  T* dscores_ = nullptr;
+  C *dcontent_query_ = nullptr, *dposition_query_ = nullptr, *parts_ = nullptr;
 };
 
 }  // namespace
 
 void attention_forward_materialised(Context& context, const RelativeAttentionForward& args,
                                     const AttentionExtents& extents) {
-  with_float_type(args.in.q.dtype(), [&](auto zero) {
+  with_storage_type(args.in.q.dtype(), [&](auto zero) {
     MaterialisedAttention<decltype(zero)>(context, args.in, extents).forward(args);
   });
 }
 
 void attention_backward_materialised(Context& context, const RelativeAttentionBackward& args,
                                      const AttentionExtents& extents) {
-  with_float_type(args.in.q.dtype(), [&](auto zero) {
+  with_storage_type(args.in.q.dtype(), [&](auto zero) {
     MaterialisedAttention<decltype(zero)>(context, args.in, extents).backward(args);
   });
 }

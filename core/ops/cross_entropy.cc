@@ -13,26 +13,27 @@ namespace {
 template <class T>
 struct CrossEntropyForwardRow {
   static constexpr unsigned kMinBlocks = 1;  // no spills
+  using C = Compute<T>;
   const T* logits;
   const int32_t* targets;
   int64_t vocab;
-  T outside;  // the logit of a target that leaves the vocabulary: NaN
-  T* loss;
-  T* logsumexp;
+  C outside;  // the logit of a target that leaves the vocabulary: NaN
+  C* loss;
+  C* logsumexp;
   uint8_t* correct;
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t row, const Team& team) const {
     const T* z = logits + row * vocab;
-    const T largest = team.max(vocab, [=](int64_t v) { return z[v]; });
-    const T sum = team.sum(vocab, [=](int64_t v) { return math::exp(z[v] - largest); });
+    const C largest = team.max(vocab, [=](int64_t v) { return C(z[v]); });
+    const C sum = team.sum(vocab, [=](int64_t v) { return math::exp(z[v] - largest); });
     if (!team.leader()) return;
-    const T normaliser = largest + math::log(sum);
+    const C normaliser = largest + math::log(sum);
     logsumexp[row] = normaliser;
     const int64_t index = targets[row];
     const bool is_absent = index == kNoTarget;
-    const T target = index >= 0 && index < vocab ? z[index] : outside;
-    loss[row] = is_absent ? T(0) : normaliser - target;
+    const C target = index >= 0 && index < vocab ? C(z[index]) : outside;
+    loss[row] = is_absent ? C(0) : normaliser - target;
     correct[row] = !is_absent && largest <= target;
   }
 };
@@ -40,50 +41,61 @@ struct CrossEntropyForwardRow {
 template <class T>
 struct CrossEntropyBackwardRow {
   static constexpr unsigned kMinBlocks = 1;  // no spills
+  using C = Compute<T>;
   T* logits;
   const int32_t* targets;
-  const T* logsumexp;
+  const C* logsumexp;
   int64_t vocab;
-  T factor;
+  C factor;
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t row, const Team& team) const {
     T* z = logits + row * vocab;
-    const T normaliser = logsumexp[row];
+    const C normaliser = logsumexp[row];
     const int64_t index = targets[row];
-    const T scale = index == kNoTarget ? T(0) : factor;
-    team.each(vocab, [=](int64_t v) { z[v] = scale * math::exp(z[v] - normaliser); });
-    if (team.leader() && index >= 0 && index < vocab) z[index] -= scale;
+    const C scale = index == kNoTarget ? C(0) : factor;
+    if constexpr (std::is_same_v<T, C>) {
+      team.each(vocab, [=](int64_t v) { z[v] = scale * math::exp(z[v] - normaliser); });
+      if (team.leader() && index >= 0 && index < vocab) z[index] -= scale;
+    } else {
+      // The target's difference is taken before it is rounded: near 1 a probability of bf16 has
+      // nothing left to tell from 1.
+      team.each(vocab, [=](int64_t v) {
+        z[v] = scale * (math::exp(z[v] - normaliser) - (v == index ? C(1) : C(0)));
+      });
+    }
   }
 };
 
 template <class T>
 struct BinaryCrossEntropyForwardElement {
+  using C = Compute<T>;
   const T* logits;
   const uint8_t* labels;
   const uint8_t* hidden;
-  T* loss;
+  C* loss;
   uint8_t* correct;
 
   FUNNEL_HD void operator()(int64_t i) const {
-    const T z = logits[i];
-    const T value = (z > 0 ? z : T(0)) - (labels[i] != 0 ? z : T(0)) + math::log1p_exp_minus_abs(z);
-    loss[i] = hidden[i] != 0 ? T(0) : value;
+    const C z = logits[i];
+    const C value = (z > 0 ? z : C(0)) - (labels[i] != 0 ? z : C(0)) + math::log1p_exp_minus_abs(z);
+    loss[i] = hidden[i] != 0 ? C(0) : value;
     correct[i] = (hidden[i] == 0) & ((z > 0) == (labels[i] != 0));
   }
 };
 
 template <class T>
 struct BinaryCrossEntropyBackwardElement {
+  using C = Compute<T>;
   const T* logits;
   const uint8_t* labels;
   const uint8_t* hidden;
-  T factor;
+  C factor;
   T* dlogits;
 
   FUNNEL_HD void operator()(int64_t i) const {
-    const T value = factor * (math::sigmoid(logits[i]) - (labels[i] != 0 ? T(1) : T(0)));
-    dlogits[i] = hidden[i] != 0 ? T(0) : value;
+    const C value = factor * (math::sigmoid(C(logits[i])) - (labels[i] != 0 ? C(1) : C(0)));
+    dlogits[i] = hidden[i] != 0 ? C(0) : value;
   }
 };
 
@@ -100,12 +112,13 @@ void cross_entropy_forward(Context& context, const CrossEntropyForward& args) {
   check_shape("cross_entropy_forward: logsumexp", args.logsumexp, {rows});
   check_shape("cross_entropy_forward: correct", args.correct, {rows});
   check_targets(args.targets, vocab);
-  with_float_type(args.logits.dtype(), [&](auto type) {
+  with_storage_type(args.logits.dtype(), [&](auto type) {
     using T = decltype(type);
+    using C = Compute<T>;
     for_each_row(context, rows,
                  CrossEntropyForwardRow<T>{args.logits.as<T>(), args.targets.as<int32_t>(), vocab,
-                                           std::numeric_limits<T>::quiet_NaN(), args.loss.as<T>(),
-                                           args.logsumexp.as<T>(), args.correct.as<uint8_t>()});
+                                           std::numeric_limits<C>::quiet_NaN(), args.loss.as<C>(),
+                                           args.logsumexp.as<C>(), args.correct.as<uint8_t>()});
   });
 }
 
@@ -114,11 +127,12 @@ void cross_entropy_backward(Context& context, const CrossEntropyBackward& args) 
   check_shape("cross_entropy_backward: targets", args.targets, {rows});
   check_shape("cross_entropy_backward: logsumexp", args.logsumexp, {rows});
   check_targets(args.targets, vocab);
-  with_float_type(args.logits.dtype(), [&](auto type) {
+  with_storage_type(args.logits.dtype(), [&](auto type) {
     using T = decltype(type);
+    using C = Compute<T>;
     for_each_row(context, rows,
                  CrossEntropyBackwardRow<T>{args.logits.as<T>(), args.targets.as<int32_t>(),
-                                            args.logsumexp.as<T>(), vocab, T(args.factor)});
+                                            args.logsumexp.as<C>(), vocab, C(args.factor)});
   });
 }
 
@@ -128,11 +142,12 @@ void binary_cross_entropy_forward(Context& context, const BinaryCrossEntropyForw
   check_shape("binary_cross_entropy_forward: hidden", args.hidden, args.logits.shape());
   check_shape("binary_cross_entropy_forward: loss", args.loss, args.logits.shape());
   check_shape("binary_cross_entropy_forward: correct", args.correct, args.logits.shape());
-  with_float_type(args.logits.dtype(), [&](auto type) {
+  with_storage_type(args.logits.dtype(), [&](auto type) {
     using T = decltype(type);
+    using C = Compute<T>;
     for_each(context, n,
              BinaryCrossEntropyForwardElement<T>{args.logits.as<T>(), args.labels.as<uint8_t>(),
-                                                 args.hidden.as<uint8_t>(), args.loss.as<T>(),
+                                                 args.hidden.as<uint8_t>(), args.loss.as<C>(),
                                                  args.correct.as<uint8_t>()});
   });
 }
@@ -142,11 +157,12 @@ void binary_cross_entropy_backward(Context& context, const BinaryCrossEntropyBac
   check_shape("binary_cross_entropy_backward: labels", args.labels, args.logits.shape());
   check_shape("binary_cross_entropy_backward: hidden", args.hidden, args.logits.shape());
   check_shape("binary_cross_entropy_backward: dlogits", args.dlogits, args.logits.shape());
-  with_float_type(args.logits.dtype(), [&](auto type) {
+  with_storage_type(args.logits.dtype(), [&](auto type) {
     using T = decltype(type);
+    using C = Compute<T>;
     for_each(context, n,
              BinaryCrossEntropyBackwardElement<T>{args.logits.as<T>(), args.labels.as<uint8_t>(),
-                                                  args.hidden.as<uint8_t>(), T(args.factor),
+                                                  args.hidden.as<uint8_t>(), C(args.factor),
                                                   args.dlogits.as<T>()});
   });
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The two losses: softmax cross-entropy over the vocabulary, and binary cross-entropy over tokens.
-// A target that leaves the vocabulary throws on the CPU; on a device its loss is NaN.
+// A target that leaves the vocabulary throws on the CPU; on a device its loss is NaN. Losses and
+// logsumexp are f32 where logits are bf16.
 #pragma once
 
 #include "core/backend/context.h"

@@ -24,7 +24,7 @@ struct ApplyDropout {
     const T* in = x + first;
     T* out = y + first;
     each_with_factor(team, count, dropout, first,
-                     [=](int64_t i, float factor) { out[i] = in[i] * T(factor); });
+                     [=](int64_t i, float factor) { out[i] = in[i] * Compute<T>(factor); });
   }
 };
 
@@ -68,7 +68,7 @@ void apply_dropout(Context& context, const Dropout& dropout, ConstTensor x, Tens
     if (x.data() != y.data()) context.copy(x, y);
     return;
   }
-  with_float_type(x.dtype(), [&](auto zero) {
+  with_storage_type(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each_chunk(context, x.elements(), ApplyDropout<T>{dropout, x.as<T>(), y.as<T>()});
   });

@@ -24,10 +24,10 @@ struct Scale {
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t first, int64_t count, const Team& team) const {
-    const T by = static_cast<T>(*factor);
+    const auto by = static_cast<Compute<T>>(*factor);
     const T* in = x + first;
     T* out = y + first;
-    if (by == T(1) && in == out) return;
+    if (by == 1 && in == out) return;
     team.each(count, [=](int64_t i) { out[i] = in[i] * by; });
   }
 };
@@ -36,7 +36,7 @@ template <class T>
 struct AddScaled {
   const T* a;
   const T* b;
-  T factor;
+  Compute<T> factor;
   T* y;
   FUNNEL_HD void operator()(int64_t i) const { y[i] = a[i] + factor * b[i]; }
 };
@@ -52,7 +52,7 @@ template <class From, class To>
 struct Cast {
   const From* x;
   To* y;
-  FUNNEL_HD void operator()(int64_t i) const { y[i] = static_cast<To>(x[i]); }
+  FUNNEL_HD void operator()(int64_t i) const { y[i] = static_cast<Compute<To>>(x[i]); }
 };
 
 template <class T>
@@ -63,10 +63,11 @@ struct GeluForward {
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t first, int64_t count, const Team& team) const {
+    using C = Compute<T>;
     const T* in = x + first;
     T* out = y + first;
     each_with_factor(team, count, dropout, first,
-                     [=](int64_t i, float factor) { out[i] = math::gelu(in[i]) * T(factor); });
+                     [=](int64_t i, float factor) { out[i] = math::gelu(C(in[i])) * C(factor); });
   }
 };
 
@@ -79,11 +80,12 @@ struct GeluBackward {
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t first, int64_t count, const Team& team) const {
+    using C = Compute<T>;
     const T* in = x + first;
     const T* dout = dy + first;
     T* din = dx + first;
     each_with_factor(team, count, dropout, first, [=](int64_t i, float factor) {
-      din[i] = dout[i] * T(factor) * math::gelu_gradient(in[i]);
+      din[i] = dout[i] * C(factor) * math::gelu_gradient(C(in[i]));
     });
   }
 };
@@ -93,7 +95,7 @@ struct GeluBackward {
 void add(Context& context, ConstTensor a, ConstTensor b, Tensor y) {
   check_shape("add: b", b, a.shape());
   check_shape("add: y", y, a.shape());
-  with_float_type(a.dtype(), [&](auto zero) {
+  with_storage_type(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each(context, a.elements(), Add<T>{a.as<T>(), b.as<T>(), y.as<T>()});
   });
@@ -102,7 +104,7 @@ void add(Context& context, ConstTensor a, ConstTensor b, Tensor y) {
 void scale(Context& context, ConstTensor x, ConstTensor factor, Tensor y) {
   check_shape("scale: factor", factor, {1});
   check_shape("scale: y", y, x.shape());
-  with_float_type(x.dtype(), [&](auto zero) {
+  with_storage_type(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each_chunk(context, x.elements(), Scale<T>{x.as<T>(), factor.as<double>(), y.as<T>()});
   });
@@ -111,24 +113,24 @@ void scale(Context& context, ConstTensor x, ConstTensor factor, Tensor y) {
 void add_scaled(Context& context, ConstTensor a, ConstTensor b, double factor, Tensor y) {
   check_shape("add_scaled: b", b, a.shape());
   check_shape("add_scaled: y", y, a.shape());
-  with_float_type(a.dtype(), [&](auto zero) {
+  with_storage_type(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each(context, a.elements(),
-             AddScaled<T>{a.as<T>(), b.as<T>(), static_cast<T>(factor), y.as<T>()});
+             AddScaled<T>{a.as<T>(), b.as<T>(), static_cast<Compute<T>>(factor), y.as<T>()});
   });
 }
 
 void fill(Context& context, double value, Tensor y) {
-  with_float_type(y.dtype(), [&](auto zero) {
+  with_storage_type(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    for_each(context, y.elements(), Fill<T>{static_cast<T>(value), y.as<T>()});
+    for_each(context, y.elements(), Fill<T>{T(static_cast<Compute<T>>(value)), y.as<T>()});
   });
 }
 
 void gelu_forward(Context& context, const Dropout& dropout, ConstTensor x, Tensor y) {
   check_shape("gelu_forward: y", y, x.shape());
   FUNNEL_CHECK(x.elements() == 0 || x.data() != y.data(), "gelu_forward: y must not be x");
-  with_float_type(x.dtype(), [&](auto zero) {
+  with_storage_type(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each_chunk(context, x.elements(), GeluForward<T>{dropout, x.as<T>(), y.as<T>()});
   });
@@ -138,7 +140,7 @@ void gelu_backward(Context& context, const Dropout& dropout, ConstTensor x, Cons
                    Tensor dx) {
   check_shape("gelu_backward: dy", dy, x.shape());
   check_shape("gelu_backward: dx", dx, x.shape());
-  with_float_type(x.dtype(), [&](auto zero) {
+  with_storage_type(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each_chunk(context, x.elements(),
                    GeluBackward<T>{dropout, x.as<T>(), dy.as<T>(), dx.as<T>()});
@@ -147,8 +149,8 @@ void gelu_backward(Context& context, const Dropout& dropout, ConstTensor x, Cons
 
 void cast(Context& context, ConstTensor x, Tensor y) {
   check_shape("cast: y", y, x.shape());
-  with_float_type(x.dtype(), [&](auto from) {
-    with_float_type(y.dtype(), [&](auto to) {
+  with_storage_type(x.dtype(), [&](auto from) {
+    with_storage_type(y.dtype(), [&](auto to) {
       using From = decltype(from);
       using To = decltype(to);
       for_each(context, x.elements(), Cast<From, To>{x.as<From>(), y.as<To>()});

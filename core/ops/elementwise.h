@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operations on independent elements. Shapes and dtypes of all operands agree; f32 or f64.
+// Operations on independent elements. Shapes and dtypes of all operands agree; f32, f64 or bf16.
 #pragma once
 
 #include "core/backend/context.h"
@@ -27,7 +27,7 @@ void gelu_forward(Context& context, const Dropout& dropout, ConstTensor x, Tenso
 void gelu_backward(Context& context, const Dropout& dropout, ConstTensor x, ConstTensor dy,
                    Tensor dx);
 
-// Converts between f32 and f64; y is overwritten.
+// Converts between f32, f64 and bf16; y is overwritten.
 void cast(Context& context, ConstTensor x, Tensor y);
 
 }  // namespace funnel

@@ -74,13 +74,13 @@ struct MergeElement {
 };
 
 // Adds the rows of one index, in their order, if this entry is the first of them.
-template <class T>
+template <class T, class Sum>
 struct ScatterAddRun {
   const T* dy;
   const int32_t* indices;
   const int32_t* order;
   int64_t n, rows, cols;
-  T* dtable;
+  Sum* dtable;
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t entry, const Team& team) const {
@@ -88,7 +88,7 @@ struct ScatterAddRun {
     if (index < 0 || index >= rows) return;
     if (entry > 0 && indices[order[entry - 1]] == index) return;
     const int64_t end = find_entry(indices, order, entry, n, index, true);
-    T* out = dtable + index * cols;
+    Sum* out = dtable + index * cols;
     int64_t e = entry;
     for (; e + 4 <= end; e += 4) {  // four rows under way at once; the sum is taken one by one
       const T *a = row(e), *b = row(e + 1), *c = row(e + 2), *d = row(e + 3);
@@ -133,11 +133,11 @@ void gather_rows(Context& context, ConstTensor table, ConstTensor indices, Tenso
                "embedding: expected y of ", indices.elements(), " rows of ", table.cols(),
                ", found shape ", y.shape());
   check_indices("embedding: index", indices, table.rows(), "a table");
-  with_float_type(table.dtype(), [&](auto zero) {
+  with_storage_type(table.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each_row(context, indices.elements(),
                  GatherRow<T>{table.as<T>(), table.rows(), table.cols(), indices.as<int32_t>(),
-                              std::numeric_limits<T>::quiet_NaN(), y.as<T>()});
+                              T(std::numeric_limits<Compute<T>>::quiet_NaN()), y.as<T>()});
   });
 }
 
@@ -149,11 +149,17 @@ void scatter_add_rows(Context& context, ConstTensor dy, ConstTensor indices, Ten
   const int32_t* index = indices.as<int32_t>();
   Scratch scratch(context.scratch());
   const int32_t* order = sorted_entries(context, scratch, index, n);
-  with_float_type(dy.dtype(), [&](auto zero) {
-    using T = decltype(zero);
+  const auto add_as = [&](auto from, auto to) {
+    using T = decltype(from);
+    using Sum = decltype(to);
     for_each_row(context, n,
-                 ScatterAddRun<T>{dy.as<T>(), index, order, n, dtable.rows(), dtable.cols(),
-                                  dtable.as<T>()});
+                 ScatterAddRun<T, Sum>{dy.as<T>(), index, order, n, dtable.rows(), dtable.cols(),
+                                       dtable.as<Sum>()});
+  };
+  with_storage_type(dy.dtype(), [&](auto type) {
+    using T = decltype(type);
+    if (dtable.dtype() == dy.dtype()) return add_as(type, type);
+    add_as(type, Compute<T>{});
   });
 }
 

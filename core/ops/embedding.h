@@ -12,8 +12,9 @@ namespace funnel {
 // y [n, cols] = table [rows, cols] at indices [n]; y is overwritten.
 void gather_rows(Context& context, ConstTensor table, ConstTensor indices, Tensor y);
 
-// dtable [rows, cols] += dy [n, cols] at indices [n], accumulated. Rows with one index are added in
-// the order of n, so the result has the same bits on every team and device.
+// dtable [rows, cols] += dy [n, cols] at indices [n], accumulated; in dy's dtype, or in f32 where
+// dy is bf16. Rows with one index are added in the order of n, so the result has the same bits on
+// every team and device.
 void scatter_add_rows(Context& context, ConstTensor dy, ConstTensor indices, Tensor dtable);
 
 // rows [batch * k] i32 = b * seq + positions [batch, k] i32: positions within each example become

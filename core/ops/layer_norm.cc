@@ -13,14 +13,15 @@ constexpr int64_t kRowsPerBlock = 32;
 
 template <class T>
 struct LayerNormForwardRow {
+  using C = Compute<T>;
   const T* x;
   const T* gamma;
   const T* beta;
-  T epsilon;
+  C epsilon;
   int64_t cols;
   T* y;
-  T* mean;
-  T* rstd;
+  C* mean;
+  C* rstd;
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t row, const Team& team) const {
@@ -28,10 +29,10 @@ struct LayerNormForwardRow {
     const T* g = gamma;
     const T* b = beta;
     T* out = y + row * cols;
-    const T m = team.sum(cols, [=](int64_t i) { return in[i]; }) / T(cols);
-    const T variance =
-        team.sum(cols, [=](int64_t i) { return (in[i] - m) * (in[i] - m); }) / T(cols);
-    const T r = T(1) / math::sqrt(variance + epsilon);
+    const C m = team.sum(cols, [=](int64_t i) { return C(in[i]); }) / C(cols);
+    const C variance =
+        team.sum(cols, [=](int64_t i) { return (in[i] - m) * (in[i] - m); }) / C(cols);
+    const C r = C(1) / math::sqrt(variance + epsilon);
     team.each(cols, [=](int64_t i) { out[i] = (in[i] - m) * r * g[i] + b[i]; });
     if (team.leader()) {
       mean[row] = m;
@@ -52,8 +53,9 @@ struct ResidualNormForwardRow {
     const int64_t first = row * norm.cols;
     const T* in = residual + first;
     T* out = branch + first;
-    each_with_factor(team, norm.cols, dropout, first,
-                     [=](int64_t i, float factor) { out[i] = in[i] + out[i] * T(factor); });
+    each_with_factor(team, norm.cols, dropout, first, [=](int64_t i, float factor) {
+      out[i] = in[i] + out[i] * Compute<T>(factor);
+    });
     norm(row, team);
   }
 };
@@ -62,22 +64,23 @@ struct ResidualNormForwardRow {
 //     dx = rstd (g - mean(g) - xhat mean(g xhat)),   g = gamma dy,   xhat = (x - mean) rstd
 template <class T>
 struct LayerNormBackwardBlock {
+  using C = Compute<T>;
   const T* x;
   const T* gamma;
-  const T* mean;
-  const T* rstd;
+  const C* mean;
+  const C* rstd;
   const T* dy;
   int64_t rows, cols;
   T* dx;
-  T* dgamma_partial;  // [blocks, cols]
-  T* dbeta_partial;   // [blocks, cols]
+  C* dgamma_partial;  // [blocks, cols]
+  C* dbeta_partial;   // [blocks, cols]
   Dropout dropout;
   T* dbranch = nullptr;  // dx through the dropout, where there is one
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t block, const Team& team) const {
-    T* dgamma = dgamma_partial + block * cols;
-    T* dbeta = dbeta_partial + block * cols;
+    C* dgamma = dgamma_partial + block * cols;
+    C* dbeta = dbeta_partial + block * cols;
     team.each(cols, [=](int64_t i) {
       dgamma[i] = 0;
       dbeta[i] = 0;
@@ -88,18 +91,18 @@ struct LayerNormBackwardBlock {
   }
 
   template <class Team>
-  FUNNEL_HD void backward_row(int64_t row, T* dgamma, T* dbeta, const Team& team) const {
+  FUNNEL_HD void backward_row(int64_t row, C* dgamma, C* dbeta, const Team& team) const {
     const T* in = x + row * cols;
     const T* dout = dy + row * cols;
     const T* g = gamma;
     T* din = dx + row * cols;
-    const T m = mean[row], r = rstd[row];
-    const T mean_g = team.sum(cols, [=](int64_t i) { return g[i] * dout[i]; }) / T(cols);
-    const T mean_g_xhat =
-        team.sum(cols, [=](int64_t i) { return g[i] * dout[i] * ((in[i] - m) * r); }) / T(cols);
+    const C m = mean[row], r = rstd[row];
+    const C mean_g = team.sum(cols, [=](int64_t i) { return g[i] * dout[i]; }) / C(cols);
+    const C mean_g_xhat =
+        team.sum(cols, [=](int64_t i) { return g[i] * dout[i] * ((in[i] - m) * r); }) / C(cols);
     team.each(cols, [=](int64_t i) {
-      const T d = dout[i];
-      const T xhat = (in[i] - m) * r;
+      const C d = dout[i];
+      const C xhat = (in[i] - m) * r;
       dgamma[i] += d * xhat;
       dbeta[i] += d;
       din[i] = r * (g[i] * d - mean_g - xhat * mean_g_xhat);
@@ -107,20 +110,21 @@ struct LayerNormBackwardBlock {
     if (dbranch == nullptr) return;
     T* dropped = dbranch + row * cols;
     each_with_factor(team, cols, dropout, row * cols,
-                     [=](int64_t i, float factor) { dropped[i] = din[i] * T(factor); });
+                     [=](int64_t i, float factor) { dropped[i] = din[i] * C(factor); });
   }
 };
 
 template <class T>
 LayerNormForwardRow<T> forward_row(const LayerNormForward& args) {
+  using C = Compute<T>;
   return {.x = args.x.as<T>(),
           .gamma = args.gamma.as<T>(),
           .beta = args.beta.as<T>(),
-          .epsilon = static_cast<T>(args.epsilon),
+          .epsilon = static_cast<C>(args.epsilon),
           .cols = args.x.cols(),
           .y = args.y.as<T>(),
-          .mean = args.mean.as<T>(),
-          .rstd = args.rstd.as<T>()};
+          .mean = args.mean.as<C>(),
+          .rstd = args.rstd.as<C>()};
 }
 
 void check_forward(const LayerNormForward& args) {
@@ -152,21 +156,23 @@ void run_backward(Context& context, const LayerNormBackward& args, const Dropout
   const int64_t rows = args.x.rows(), cols = args.x.cols();
   const int64_t blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock;
   Scratch scratch(context.scratch());
-  const Tensor dgamma = scratch.tensor({blocks, cols}, args.x.dtype());
-  const Tensor dbeta = scratch.tensor({blocks, cols}, args.x.dtype());
-  with_float_type(args.x.dtype(), [&](auto zero) {
+  const DType summed = compute_dtype(args.x.dtype());
+  const Tensor dgamma = scratch.tensor({blocks, cols}, summed);
+  const Tensor dbeta = scratch.tensor({blocks, cols}, summed);
+  with_storage_type(args.x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using C = Compute<T>;
     for_each_row(context, blocks,
                  LayerNormBackwardBlock<T>{.x = args.x.as<T>(),
                                            .gamma = args.gamma.as<T>(),
-                                           .mean = args.mean.as<T>(),
-                                           .rstd = args.rstd.as<T>(),
+                                           .mean = args.mean.as<C>(),
+                                           .rstd = args.rstd.as<C>(),
                                            .dy = args.dy.as<T>(),
                                            .rows = rows,
                                            .cols = cols,
                                            .dx = args.dx.as<T>(),
-                                           .dgamma_partial = dgamma.as<T>(),
-                                           .dbeta_partial = dbeta.as<T>(),
+                                           .dgamma_partial = dgamma.as<C>(),
+                                           .dbeta_partial = dbeta.as<C>(),
                                            .dropout = dropout,
                                            .dbranch = dbranch.as<T>()});
   });
@@ -178,7 +184,7 @@ void run_backward(Context& context, const LayerNormBackward& args, const Dropout
 
 void layer_norm_forward(Context& context, const LayerNormForward& args) {
   check_forward(args);
-  with_float_type(args.x.dtype(), [&](auto zero) {
+  with_storage_type(args.x.dtype(), [&](auto zero) {
     for_each_row(context, args.x.rows(), forward_row<decltype(zero)>(args));
   });
 }
@@ -197,7 +203,7 @@ void residual_norm_forward(Context& context, const ResidualNormForward& args) {
                               .mean = args.mean,
                               .rstd = args.rstd};
   check_forward(norm);
-  with_float_type(args.branch.dtype(), [&](auto zero) {
+  with_storage_type(args.branch.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_each_row(context, args.branch.rows(),
                  ResidualNormForwardRow<T>{args.residual.as<T>(), args.branch.as<T>(), args.dropout,

@@ -3,6 +3,9 @@
 //     y = (x - mean) * rstd * gamma + beta,     rstd = 1 / sqrt(var + epsilon)
 // with the biased variance of the row, computed in two passes. The residual form normalises
 // x = residual + dropout(branch), the post-norm step of every sub-layer.
+//
+// mean, rstd, dgamma and dbeta are f32 where the rest is bf16; statistics are those of the rounded
+// x.
 #pragma once
 
 #include "core/backend/context.h"

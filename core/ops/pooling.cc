@@ -22,7 +22,7 @@ struct MeanPoolForwardRow {
     const T* last = x + (example * windows.seq + windows.last(w)) * width;
     T* to = y + row * width;
     // A single member is averaged with itself, which is exact.
-    team.each(width, [=](int64_t c) { to[c] = T(0.5) * (first[c] + last[c]); });
+    team.each(width, [=](int64_t c) { to[c] = Compute<T>(0.5) * (first[c] + last[c]); });
   }
 };
 
@@ -41,7 +41,7 @@ struct MeanPoolBackwardRow {
       team.each(width, [=](int64_t c) { to[c] = T(0); });
       return;
     }
-    const T share = windows.first(w) == windows.last(w) ? T(1) : T(0.5);
+    const Compute<T> share = windows.first(w) == windows.last(w) ? 1 : 0.5;
     const T* from = dy + (example * pooled + w) * width;
     team.each(width, [=](int64_t c) { to[c] = share * from[c]; });
   }
@@ -140,7 +140,7 @@ int64_t check_pooled_flags(const char* op, const PoolWindows& windows, ConstTens
 
 void mean_pool_forward(Context& context, const PoolWindows& windows, ConstTensor x, Tensor y) {
   const int64_t pooled = check_pooled("mean_pool_forward", windows, x, y);
-  with_float_type(x.dtype(), [&](auto type) {
+  with_storage_type(x.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(context, y.rows(),
                  MeanPoolForwardRow<T>{windows, pooled, x.cols(), x.as<T>(), y.as<T>()});
@@ -149,7 +149,7 @@ void mean_pool_forward(Context& context, const PoolWindows& windows, ConstTensor
 
 void mean_pool_backward(Context& context, const PoolWindows& windows, ConstTensor dy, Tensor dx) {
   const int64_t pooled = check_pooled("mean_pool_backward", windows, dx, dy);
-  with_float_type(dy.dtype(), [&](auto type) {
+  with_storage_type(dy.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(context, dx.rows(),
                  MeanPoolBackwardRow<T>{windows, pooled, dx.cols(), dy.as<T>(), dx.as<T>()});
@@ -158,7 +158,7 @@ void mean_pool_backward(Context& context, const PoolWindows& windows, ConstTenso
 
 void max_pool_forward(Context& context, const PoolWindows& windows, ConstTensor x, Tensor y) {
   const int64_t pooled = check_pooled("max_pool_forward", windows, x, y);
-  with_float_type(x.dtype(), [&](auto type) {
+  with_storage_type(x.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(context, y.rows(),
                  MaxPoolForwardRow<T>{windows, pooled, x.cols(), x.as<T>(), y.as<T>()});
@@ -169,7 +169,7 @@ void max_pool_backward(Context& context, const PoolWindows& windows, ConstTensor
                        Tensor dx) {
   const int64_t pooled = check_pooled("max_pool_backward", windows, x, dy);
   check_shape("max_pool_backward: dx", dx, x.shape());
-  with_float_type(x.dtype(), [&](auto type) {
+  with_storage_type(x.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(
         context, dx.rows(),

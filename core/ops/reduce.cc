@@ -13,16 +13,17 @@ constexpr int64_t kRowsPerBlock = 32;
 // One block of rows, added column by column.
 template <class T>
 struct SumRowsBlock {
+  using Sum = Compute<T>;
   const T* x;
   int64_t rows, cols;
-  T* partial;  // [blocks, cols]
+  Sum* partial;  // [blocks, cols]
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t block, const Team& team) const {
     const int64_t width = cols;
     const int64_t first = block * kRowsPerBlock;
     const int64_t last = first + kRowsPerBlock < rows ? first + kRowsPerBlock : rows;
-    T* out = partial + block * width;
+    Sum* out = partial + block * width;
     team.each(width, [=](int64_t c) { out[c] = 0; });
     int64_t row = first;
     for (; row + 4 <= last; row += 4) {
@@ -37,6 +38,21 @@ struct SumRowsBlock {
     }
   }
 };
+
+int64_t blocks_of(int64_t rows) {
+  return (rows + kRowsPerBlock - 1) / kRowsPerBlock;
+}
+
+// One level of the tree: [blocks, cols] in scratch memory.
+template <class T>
+const Compute<T>* sum_blocks(Context& context, Scratch& scratch, const T* x, int64_t rows,
+                             int64_t cols) {
+  using Sum = Compute<T>;
+  const int64_t blocks = blocks_of(rows);
+  Sum* partial = scratch.tensor({blocks, cols}, dtype_of<Sum>()).template as<Sum>();
+  for_each_row(context, blocks, SumRowsBlock<T>{x, rows, cols, partial});
+  return partial;
+}
 
 template <class T>
 struct Accumulate {
@@ -98,20 +114,15 @@ void sum_elements(Context& context, ConstTensor x, double factor, Tensor total) 
 void sum_rows(Context& context, ConstTensor x, Tensor sums) {
   check_shape("sum_rows: sums", sums, {x.cols()});
   if (x.elements() == 0) return;
-  with_float_type(x.dtype(), [&](auto zero) {
+  with_storage_type(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using Sum = Compute<T>;
     Scratch scratch(context.scratch());
-    const int64_t cols = x.cols();
-    const T* in = x.as<T>();
-    int64_t rows = x.rows();
-    do {
-      const int64_t blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock;
-      T* partial = scratch.tensor({blocks, cols}, x.dtype()).template as<T>();
-      for_each_row(context, blocks, SumRowsBlock<T>{in, rows, cols, partial});
-      in = partial;
-      rows = blocks;
-    } while (rows > 1);
-    for_each(context, cols, Accumulate<T>{in, sums.as<T>()});
+    const Sum* partial = sum_blocks(context, scratch, x.as<T>(), x.rows(), x.cols());
+    for (int64_t rows = blocks_of(x.rows()); rows > 1; rows = blocks_of(rows)) {
+      partial = sum_blocks(context, scratch, partial, rows, x.cols());
+    }
+    for_each(context, x.cols(), Accumulate<Sum>{partial, sums.as<Sum>()});
   });
 }
 

@@ -7,7 +7,7 @@
 
 namespace funnel {
 
-// sums [cols] += the sum of x [rows, cols] over rows, accumulated.
+// sums [cols] += the sum of x [rows, cols] over rows, accumulated; sums is f32 where x is bf16.
 void sum_rows(Context& context, ConstTensor x, Tensor sums);
 
 // total [1] = factor * the sum of all elements of x, overwritten; x is f32, f64 or u8, total f32 or

@@ -29,6 +29,11 @@ AttentionExtents check_inputs(const AttentionInputs& in) {
   return e;
 }
 
+// bf16 is on the CPU for checking: it takes the way that devices take.
+bool is_blocked(const Context& context, const AttentionInputs& in) {
+  return context.device() == Device::cpu && in.q.dtype() != DType::bf16;
+}
+
 }  // namespace
 
 void relative_attention_forward(Context& context, const RelativeAttentionForward& args) {
@@ -36,7 +41,7 @@ void relative_attention_forward(Context& context, const RelativeAttentionForward
   check_shape("relative_attention: context", args.context, args.in.q.shape());
   check_shape("relative_attention: log_normaliser", args.log_normaliser,
               {e.batch, e.heads, e.q_len});
-  if (context.device() == Device::cpu) return attention_forward_blocked(context, args, e);
+  if (is_blocked(context, args.in)) return attention_forward_blocked(context, args, e);
   if (fused_attention_takes(args.in, e)) return attention_forward_fused(context, args, e);
   attention_forward_materialised(context, args, e);
 }
@@ -48,7 +53,7 @@ void relative_attention_backward(Context& context, const RelativeAttentionBackwa
   check_shape("relative_attention: dk", args.dk, args.in.k.shape());
   check_shape("relative_attention: dv", args.dv, args.in.k.shape());
   check_shape("relative_attention: dr", args.dr, args.in.r.shape());
-  if (context.device() == Device::cpu) return attention_backward_blocked(context, args, e);
+  if (is_blocked(context, args.in)) return attention_backward_blocked(context, args, e);
   if (fused_attention_takes(args.in, e)) return attention_backward_fused(context, args, e);
   attention_backward_materialised(context, args, e);
 }

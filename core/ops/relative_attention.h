@@ -12,7 +12,7 @@
 // arXiv 2006.03236; laiguokun/Funnel-Transformer, tensorflow/modeling.py)
 //
 // Scores are never kept: forward saves the logarithm of each row's normaliser, backward computes
-// the scores again.
+// the scores again. Where q is bf16, the normalisers and the gradients of parameters are f32.
 #pragma once
 
 #include "core/backend/context.h"

@@ -138,7 +138,7 @@ struct CountLabelElement {
 void sample_tokens(Context& context, const SampleTokens& args) {
   check_shape("sample_tokens: samples", args.samples, {args.logits.rows()});
   FUNNEL_CHECK(args.logits.cols() >= 1, "sample_tokens: expected a vocabulary, found none");
-  with_float_type(args.logits.dtype(), [&](auto type) {
+  with_storage_type(args.logits.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(context, args.logits.rows(),
                  SampleTokensRow<T>{args.logits.as<T>(), args.logits.cols(), args.stream,

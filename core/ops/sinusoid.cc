@@ -40,7 +40,7 @@ struct DropByDistanceRow {
     const int64_t distance = first_distance - row * step;
     T* to = table + row * width;
     each_with_factor(team, width, dropout, (distance + distance_offset) * width,
-                     [=](int64_t k, float factor) { to[k] *= static_cast<T>(factor); });
+                     [=](int64_t k, float factor) { to[k] = to[k] * Compute<T>(factor); });
   }
 };
 
@@ -53,7 +53,7 @@ void sinusoid_table(Context& context, const SinusoidTable& args) {
   const Buffer memory =
       on_host ? Buffer() : Buffer::for_transfer(context.device(), args.table.bytes());
   const Tensor host = on_host ? args.table : memory.tensor(args.table.shape(), args.table.dtype());
-  with_float_type(host.dtype(), [&](auto type) {
+  with_storage_type(host.dtype(), [&](auto type) {
     fill_table<decltype(type)>(args.first_distance, args.step, host);
   });
   if (on_host) return;
@@ -69,7 +69,7 @@ void drop_by_distance(Context& context, const Dropout& dropout, const SinusoidTa
   FUNNEL_CHECK(last_distance + distance_offset >= 0 && args.first_distance + distance_offset >= 0,
                "drop_by_distance: distances ", args.first_distance, " to ", last_distance,
                " need an offset larger than ", distance_offset);
-  with_float_type(args.table.dtype(), [&](auto type) {
+  with_storage_type(args.table.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(context, rows,
                  DropByDistanceRow<T>{dropout, args.first_distance, args.step, distance_offset,

@@ -68,7 +68,7 @@ void upsample_forward(Context& context, const Upsample& upsample, ConstTensor po
                       ConstTensor residual, Tensor y) {
   check_upsampled("upsample_forward", upsample, pooled, y);
   check_shape("upsample_forward: residual", residual, y.shape());
-  with_float_type(y.dtype(), [&](auto type) {
+  with_storage_type(y.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(context, y.rows(),
                  UpsampleForwardRow<T>{upsample, y.shape()[1], pooled.shape()[1], y.cols(),
@@ -78,7 +78,7 @@ void upsample_forward(Context& context, const Upsample& upsample, ConstTensor po
 
 void upsample_backward(Context& context, const Upsample& upsample, ConstTensor dy, Tensor dpooled) {
   check_upsampled("upsample_backward", upsample, dpooled, dy);
-  with_float_type(dy.dtype(), [&](auto type) {
+  with_storage_type(dy.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(context, dpooled.rows(),
                  UpsampleBackwardRow<T>{upsample, dy.shape()[1], dpooled.shape()[1], dy.cols(),

@@ -109,6 +109,7 @@ void adamw_step(Context& context, const OptimizerConfig& config, const AdamWStep
   update.values = args.values;
   update.moment1 = args.moment1;
   update.moment2 = args.moment2;
+  update.copy = args.rounded;
   update.grads = args.grads;
   update.chunks = args.table.chunks();
   adam_update(context, update);

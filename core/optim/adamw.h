@@ -50,6 +50,7 @@ class UpdateTable {
 
 struct AdamWStep {
   Tensor values, moment1, moment2;  // [n] each, updated in place
+  Tensor rounded = {};              // [n] bf16, becomes the new values, rounded; or null
   ConstTensor grads;                // [n]
   const UpdateTable& table;         // of the piece that the tensors are
   int64_t step = 0;                 // 0, 1, ...

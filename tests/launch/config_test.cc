@@ -208,11 +208,11 @@ TEST(Config, LaterFilesWinAndReplaceRepeatedFields) {
 }
 
 TEST(Config, OverridesSetEveryType) {
-  const RunConfig config =
-      with_overrides({"optimizer.learning_rate=3e-4", "train.seed=18446744073709551615",
-                      "data.seq_len=256", "model.separate_cls=false", "model.pooling=max",
-                      "objective.masking=WORD_SPAN", "objective.max_span=7",
-                      "optimizer.update_form=NO_CORRECTION", "model.decoder=1x2", "device=cpu"});
+  const RunConfig config = with_overrides(
+      {"optimizer.learning_rate=3e-4", "train.seed=18446744073709551615", "data.seq_len=256",
+       "model.separate_cls=false", "model.pooling=max", "objective.masking=WORD_SPAN",
+       "objective.max_span=7", "optimizer.update_form=NO_CORRECTION", "model.decoder=1x2",
+       "device=cpu", "precision=bf16"});
   EXPECT_EQ(config.optimizer.learning_rate, 3e-4);
   EXPECT_EQ(config.train.seed, 18446744073709551615u);
   EXPECT_EQ(config.data.seq_len, 256);
@@ -224,6 +224,7 @@ TEST(Config, OverridesSetEveryType) {
   EXPECT_EQ(config.optimizer.update_form, UpdateForm::no_correction);
   EXPECT_EQ(config.pretrain.model.decoder, (BlockConfig{1, 2}));
   EXPECT_EQ(config.device, DeviceChoice::cpu);
+  EXPECT_EQ(config.precision, Precision::bf16);
 }
 
 TEST(Config, OverridesReplaceRepeatedFieldsAndTheLastWins) {
@@ -316,6 +317,7 @@ TEST(Config, RejectsFieldsThatDoNotGoTogether) {
       {"optimizer.min_learning_rate_ratio=2", "optimizer.min_learning_rate_ratio"},
       {"optimizer.warmup_steps=101", "optimizer.warmup_steps: expected a number from 0 to"},
       {"device=tpu", "device"},
+      {"precision=fp16", "precision"},
   };
   for (const auto& [assignment, expected] : cases) {
     const std::string message = override_error(assignment);

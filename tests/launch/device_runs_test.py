@@ -10,8 +10,8 @@ from device_runs import DeviceRuns
 from pretrain_runs import checkpoints, losses, metrics
 
 STEPS, SAVED = 4, 2
-SHORT = [f"train.steps={STEPS}", f"train.save_every_steps={SAVED}", "train.eval_every_steps=0",
-         "train.eval_batches=1", "optimizer.warmup_steps=0"]
+SHORT = ["precision=FP32", f"train.steps={STEPS}", f"train.save_every_steps={SAVED}",
+         "train.eval_every_steps=0", "train.eval_batches=1", "optimizer.warmup_steps=0"]
 TOLERANCE = 1e-5
 
 

@@ -12,7 +12,7 @@
 
 namespace funnel::testing {
 
-// Three blocks, one of them repeating its layer, every dropout on, four logical shards.
+// Three blocks, one of them repeating its layer, every dropout on, four logical shards, fp32.
 inline RunConfig small_run(Objective objective) {
   RunConfig config;
   FunnelConfig& model = config.pretrain.model;
@@ -36,6 +36,7 @@ inline RunConfig small_run(Objective objective) {
   config.train.steps = 20;
   config.train.global_batch = 8;
   config.train.logical_shards = 4;
+  config.precision = Precision::fp32;
   validate(config);
   return config;
 }

@@ -72,6 +72,29 @@ TEST(Params, BiasesStartAtZeroAndGainsAtOne) {
   EXPECT_EQ(values_of(gamma.value), std::vector<double>(9, 1.0));
 }
 
+// bf16 has a copy that layers read, of what is kept as f32.
+TEST(Params, LayersOfBf16ReadARoundedCopy) {
+  Context context(Device::cpu);
+  Params params(DType::bf16);
+  const Param& weight = params.add("weight", {7, 9}, ParamKind::weight);
+  params.allocate(context);
+  params.initialise(context, 1, 0.02);
+  EXPECT_EQ(params.values().dtype(), DType::f32);
+  EXPECT_EQ(weight.grad.dtype(), DType::f32);
+  EXPECT_EQ(weight.value.dtype(), DType::bf16);
+  EXPECT_EQ(weight.value.data(), params.rounded_values().data());
+  const auto expect_rounded = [&] {
+    for (int64_t i = 0; i < 63; ++i) {
+      ASSERT_EQ(weight.value.as<BFloat16>()[i].bits, BFloat16(params.values().as<float>()[i]).bits);
+    }
+  };
+  expect_rounded();
+  set_values(params.values().slice(0, {63}), random_values(63, 2));
+  params.round_values(context);
+  expect_rounded();
+  EXPECT_FALSE(Params(DType::f32).rounded_values());
+}
+
 TEST(InitialValues, QuantilesOfTheNormalDistribution) {
   EXPECT_NEAR(normal_quantile(0.5), 0, 1e-15);
   EXPECT_NEAR(normal_quantile(0.975), 1.959963984540054, 1e-14);

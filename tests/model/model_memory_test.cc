@@ -48,7 +48,7 @@ int64_t kept_bytes(const Case& c) {
   inputs.batch.samples = {};
   if (!c.batch.has_segments) inputs.batch.segments = {};
   if (!c.batch.has_hidden) inputs.batch.hidden = {};
-  Rig rig(DType::f32, c.config.objective == Objective::mlm ? "mlm" : "electra", c.config);
+  Rig rig(c.batch.dtype, c.config.objective == Objective::mlm ? "mlm" : "electra", c.config);
   rig.step.training = c.batch.training;
   rig.forward(inputs);
   return rig.saved.high_water_bytes();
@@ -63,6 +63,7 @@ std::vector<Case> cases() {
     all.push_back(c);
   };
   add("as released", [](Case&) {});
+  add("bf16", [](Case& c) { c.batch.dtype = DType::bf16; });
   add("evaluation", [](Case& c) { c.batch.training = false; });
   add("no dropout", [](Case& c) { c.config.model.hidden_dropout = 0; });
   add("masks by distance",

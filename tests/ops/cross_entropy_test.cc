@@ -21,7 +21,9 @@ std::vector<double> flags(const std::vector<bool>& flags) {
 struct Losses {
   OwnedTensor loss, logsumexp, correct;
   Losses(int64_t rows, DType dtype)
-      : loss({rows}, dtype), logsumexp({rows}, dtype), correct({rows}, DType::u8) {}
+      : loss({rows}, compute_dtype(dtype)),
+        logsumexp({rows}, compute_dtype(dtype)),
+        correct({rows}, DType::u8) {}
 };
 
 Losses forward(const Tensor& logits, const Tensor& targets) {
@@ -42,7 +44,7 @@ void backward(const Tensor& logits, const Tensor& targets, const Tensor& logsume
 }
 
 TEST(CrossEntropy, AgreesWithReference) {
-  for (const DType dtype : {DType::f32, DType::f64}) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
     for (const auto& [rows, vocab] : {std::pair{1, 1}, std::pair{31, 2}, std::pair{33, 31},
                                       std::pair{5, 33}, std::pair{7, 1000}, std::pair{2, 30522}}) {
       SCOPED_TRACE(::testing::Message() << rows << " x " << vocab << ' ' << name_of(dtype));
@@ -50,7 +52,7 @@ TEST(CrossEntropy, AgreesWithReference) {
       const OwnedTensor targets = random_integers({rows}, DType::i32, vocab, 2);
       const ref::Vector original = logits.values();
       const auto expected = ref::cross_entropy_forward(original, integers_of(targets), rows, vocab);
-      const Tolerance tolerance = tolerance_of(dtype, Kind::row);
+      const Tolerance tolerance = tolerance_of(compute_dtype(dtype), Kind::row);
       const Losses found = forward(logits, targets);
       expect_close("loss", found.loss.values(), expected.loss, tolerance);
       expect_close("logsumexp", found.logsumexp.values(), expected.logsumexp, tolerance);
@@ -59,7 +61,7 @@ TEST(CrossEntropy, AgreesWithReference) {
       backward(logits, targets, found.logsumexp, 0.37);
       expect_close("dlogits", logits.values(),
                    ref::cross_entropy_backward(original, integers_of(targets), rows, vocab, 0.37),
-                   tolerance);
+                   tolerance_of(dtype, Kind::row));
     }
   }
 }
@@ -168,7 +170,7 @@ struct Binary {
 Binary binary(const Tensor& logits, const Tensor& labels, const Tensor& hidden, double factor) {
   Context& context = context_under_test();
   const Shape shape = logits.shape();
-  Binary out{{shape, logits.dtype()}, {shape, DType::u8}, {shape, logits.dtype()}};
+  Binary out{{shape, compute_dtype(logits.dtype())}, {shape, DType::u8}, {shape, logits.dtype()}};
   binary_cross_entropy_forward(context, {.logits = logits,
                                          .labels = labels,
                                          .hidden = hidden,
@@ -183,7 +185,7 @@ Binary binary(const Tensor& logits, const Tensor& labels, const Tensor& hidden, 
 }
 
 TEST(BinaryCrossEntropy, AgreesWithReference) {
-  for (const DType dtype : {DType::f32, DType::f64}) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
     for (const int64_t n : {1, 31, 33, 1000}) {
       SCOPED_TRACE(::testing::Message() << n << ' ' << name_of(dtype));
       const OwnedTensor logits = random_tensor({n}, dtype, 1, 0, 5);
@@ -193,7 +195,8 @@ TEST(BinaryCrossEntropy, AgreesWithReference) {
                                                               integers_of(hidden));
       const Tolerance tolerance = tolerance_of(dtype, Kind::elementwise);
       const Binary found = binary(logits, labels, hidden, 0.37);
-      expect_close("loss", found.loss.values(), expected.loss, tolerance);
+      expect_close("loss", found.loss.values(), expected.loss,
+                   tolerance_of(compute_dtype(dtype), Kind::elementwise));
       EXPECT_EQ(found.correct.values(), flags(expected.correct));
       expect_close("dlogits", found.dlogits.values(),
                    ref::binary_cross_entropy_backward(logits.values(), integers_of(labels),

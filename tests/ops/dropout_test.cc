@@ -142,7 +142,7 @@ TEST_P(ApplyDropout, MultipliesByTheFactors) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, ApplyDropout,
-                         ::testing::Combine(::testing::Values(DType::f32, DType::f64),
+                         ::testing::Combine(::testing::Values(DType::f32, DType::f64, DType::bf16),
                                             ::testing::Values(0, 1, 31, 33, 1000, 9001)));
 
 }  // namespace

@@ -85,7 +85,7 @@ TEST_P(Elementwise, Gelu) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, Elementwise,
-                         ::testing::Combine(::testing::Values(DType::f32, DType::f64),
+                         ::testing::Combine(::testing::Values(DType::f32, DType::f64, DType::bf16),
                                             ::testing::Values(0, 1, 31, 33, 1000, 9001)));
 
 TEST(Gelu, ExtremesStayFinite) {
@@ -142,6 +142,22 @@ TEST(Cast, ConvertsBothWays) {
   for (int64_t i = 0; i < 33; ++i) {
     ASSERT_EQ(narrowed[i], static_cast<double>(static_cast<float>(values[i])));
     ASSERT_EQ(back.values()[i], narrowed[i]);
+  }
+}
+
+// On a device the instruction rounds, on the CPU our own code: to the same bits.
+TEST(Cast, RoundsToBf16AsTheCpu) {
+  std::vector<double> values = random_values(2000, 1, 0, 1e3);
+  values.insert(values.end(), {0.0, -0.0, 1e-45, 3e-39, 3.4e38, -3.4e38, INFINITY, NAN, 1.00390625,
+                               1.01171875, -1.00390625});
+  const OwnedTensor x({static_cast<int64_t>(values.size())}, DType::f32, values);
+  const OwnedTensor y(x.tensor().shape(), DType::bf16);
+  cast(context_under_test(), x, y);
+  const std::vector<char> found = bytes_of(y);
+  for (size_t i = 0; i < values.size(); ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, &found[2 * i], sizeof(bits));
+    ASSERT_EQ(bits, BFloat16(static_cast<float>(values[i])).bits) << values[i];
   }
 }
 

@@ -41,20 +41,29 @@ TEST_P(Embedding, MatchesReference) {
   EXPECT_EQ(y.values(), ref::gather_rows(table.values(), integers_of(indices), cols));
 
   const OwnedTensor dy = random_tensor({n, cols}, dtype, 2);
-  const OwnedTensor dtable = random_tensor({rows, cols}, dtype, 4);
+  const OwnedTensor dtable = random_tensor({rows, cols}, compute_dtype(dtype), 4);
   std::vector<double> expected = dtable.values();
   const std::vector<double> added =
       ref::scatter_add_rows(dy.values(), integers_of(indices), rows, cols);
   for (size_t i = 0; i < expected.size(); ++i) expected[i] += added[i];
   scatter_add_rows(context, dy, indices, dtable);
-  expect_close("dtable", dtable.values(), expected, tolerance_of(dtype, Kind::row));
+  expect_close("dtable", dtable.values(), expected, tolerance_of(compute_dtype(dtype), Kind::row));
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, Embedding,
-                         ::testing::Combine(::testing::Values(DType::f32, DType::f64),
+                         ::testing::Combine(::testing::Values(DType::f32, DType::f64, DType::bf16),
                                             ::testing::Values(Sizes{1, 1, 1}, Sizes{31, 33, 0},
                                                               Sizes{5, 31, 1000},
                                                               Sizes{30522, 33, 64})));
+
+// Activations' gradients go back to where activations came from in their own type.
+TEST(Embedding, Bf16IsAlsoScatteredToBf16) {
+  const OwnedTensor dy({3, 2}, DType::bf16, {1, 2, 0.5, 0.25, 4, 8});
+  const OwnedTensor rows({3}, DType::i32, {2, 0, 2});
+  const OwnedTensor dx = zero_tensor({4, 2}, DType::bf16);
+  scatter_add_rows(context_under_test(), dy, rows, dx);
+  EXPECT_EQ(dx.values(), (std::vector<double>{0.5, 0.25, 0, 0, 5, 10, 0, 0}));
+}
 
 // The sum over one row is taken in the order of n: a large value first swallows the small ones,
 // which any other order would keep.

@@ -39,12 +39,12 @@ struct Norm {
         gamma(random_tensor({cols}, dtype, 2, 1, 0.3)),
         beta(random_tensor({cols}, dtype, 3)),
         y({rows, cols}, dtype),
-        mean({rows}, dtype),
-        rstd({rows}, dtype),
+        mean({rows}, compute_dtype(dtype)),
+        rstd({rows}, compute_dtype(dtype)),
         dy(random_tensor({rows, cols}, dtype, 4)),
         dx({rows, cols}, dtype),
-        dgamma(random_tensor({cols}, dtype, 5)),
-        dbeta(random_tensor({cols}, dtype, 6)) {}
+        dgamma(random_tensor({cols}, compute_dtype(dtype), 5)),
+        dbeta(random_tensor({cols}, compute_dtype(dtype), 6)) {}
 
   void forward() {
     layer_norm_forward(context, {.x = x,
@@ -171,7 +171,7 @@ TEST_P(LayerNorm, ResidualMatchesReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, LayerNorm,
-                         ::testing::Combine(::testing::Values(DType::f32, DType::f64),
+                         ::testing::Combine(::testing::Values(DType::f32, DType::f64, DType::bf16),
                                             ::testing::Values(Sizes{0, 7}, Sizes{1, 1},
                                                               Sizes{1, 31}, Sizes{31, 33},
                                                               Sizes{33, 31}, Sizes{97, 1000})));

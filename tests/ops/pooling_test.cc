@@ -101,7 +101,7 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const DType dtype : {DType::f32, DType::f64}) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
     for (const int64_t seq : {1, 2, 3, 31, 32, 33}) {
       for (const PoolWindows& windows : modes(seq)) all.push_back({windows, 3, 31, dtype});
     }

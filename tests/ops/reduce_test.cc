@@ -51,6 +51,17 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Reduce,
                                                               Sizes{3, 31}, Sizes{31, 33},
                                                               Sizes{33, 1000}, Sizes{2049, 7})));
 
+TEST(Reduce, RowsOfBf16AreSummedInF32) {
+  for (const auto& [rows, cols] : {Sizes{1, 1}, Sizes{31, 33}, Sizes{2049, 7}}) {
+    const OwnedTensor x = random_tensor({rows, cols}, DType::bf16, 1, 3);
+    const OwnedTensor sums = random_tensor({cols}, DType::f32, 2);
+    const std::vector<double> expected =
+        ref::add(sums.values(), ref::sum_rows(x.values(), rows, cols));
+    sum_rows(context_under_test(), x, sums);
+    expect_close("sums", sums.values(), expected, tolerance_of(DType::f32, Kind::row));
+  }
+}
+
 TEST(Reduce, SumOfFlags) {
   Context& context = context_under_test();
   const OwnedTensor flags = random_integers({5001}, DType::u8, 2, 1);

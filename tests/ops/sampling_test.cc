@@ -40,7 +40,7 @@ ref::Vector uniforms(const RandomStream& stream, int64_t first_row, int64_t rows
 }
 
 TEST(SampleTokens, AgreesWithReference) {
-  for (const DType dtype : {DType::f32, DType::f64}) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
     for (const auto& [rows, vocab] :
          {std::pair{50, 1}, std::pair{50, 2}, std::pair{50, 31}, std::pair{50, 33},
           std::pair{50, 256}, std::pair{50, 257}, std::pair{50, 1000}, std::pair{3, 30522}}) {

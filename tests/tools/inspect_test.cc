@@ -79,7 +79,7 @@ TEST(Inspect, MemoryOfAMicroBatchAndOfARank) {
   const PretrainConfig model =
       testing::pretrain_of(testing::paper_model("B4-4-4H768"), Objective::electra);
   const SavedMemory saved = saved_memory(model, {.batch = 2, .seq = 512, .predictions = 85});
-  EXPECT_NE(text.find("one micro-batch of 2 sequences of 512, in bytes"), std::string::npos);
+  EXPECT_NE(text.find("one micro-batch of 2 sequences of 512 in f32, in bytes"), std::string::npos);
   EXPECT_TRUE(has_line(text, "block 1", grouped(saved.network.layers[0].one))) << text;
   EXPECT_TRUE(has_line(text, "block 1", grouped(saved.generator.layers[0].total()))) << text;
   EXPECT_TRUE(has_line(text, "block 3, pooling layer", grouped(saved.network.layers[3].one)));
@@ -93,6 +93,21 @@ TEST(Inspect, MemoryOfAMicroBatchAndOfARank) {
   EXPECT_TRUE(has_line(text, "kept activations", grouped(saved.total()) + '\n')) << text;
   EXPECT_TRUE(has_line(text, "a rank needs, beside scratch", grouped(6 * flat + saved.total())))
       << text;
+}
+
+TEST(Inspect, MemoryFollowsThePrecision) {
+  const PretrainConfig model =
+      testing::pretrain_of(testing::paper_model("B4-4-4H768"), Objective::electra);
+  const SavedMemory saved =
+      saved_memory(model, {.batch = 2, .seq = 512, .predictions = 85, .dtype = DType::bf16});
+  for (const char* choice : {"precision=bf16", "device=cuda"}) {
+    const std::string text = inspect("model " + config("electra-B4-4-4H768") +
+                                     " --batch 64 --set train.logical_shards=32 --set " + choice)
+                                 .output;
+    EXPECT_NE(text.find("one micro-batch of 2 sequences of 512 in bf16"), std::string::npos);
+    EXPECT_TRUE(has_line(text, "weights in bf16", grouped(2 * flat_elements(model)))) << text;
+    EXPECT_TRUE(has_line(text, "kept activations", grouped(saved.total()) + '\n')) << text;
+  }
 }
 
 TEST(Inspect, SizesInWords) {

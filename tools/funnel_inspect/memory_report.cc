@@ -64,6 +64,12 @@ void add_networks(Table& table, const SavedMemory& saved, bool is_electra) {
   }
 }
 
+// As `auto` picks on the device that is configured; where that is open, as on the CPU.
+DType activation_dtype(const RunConfig& config) {
+  const bool is_cuda = config.device == DeviceChoice::cuda;
+  return storage_dtype(config.precision, is_cuda ? Device::cuda : Device::cpu);
+}
+
 std::string saved_table(const RunConfig& config, const SavedMemory& saved, int64_t sequences) {
   const bool is_electra = config.pretrain.objective == Objective::electra;
   Table table;
@@ -79,8 +85,8 @@ std::string saved_table(const RunConfig& config, const SavedMemory& saved, int64
     table.add({"all", "", "", grouped(saved.total())});
   }
   return concat("\nActivations kept of one micro-batch of ", sequences,
-                sequences == 1 ? " sequence" : " sequences", " of ", config.data.seq_len,
-                ", in bytes\n", table.text());
+                sequences == 1 ? " sequence" : " sequences", " of ", config.data.seq_len, " in ",
+                name_of(activation_dtype(config)), ", in bytes\n", table.text());
 }
 
 std::string rank_table(const RunConfig& config, int64_t activations, int64_t ranks) {
@@ -88,9 +94,11 @@ std::string rank_table(const RunConfig& config, int64_t activations, int64_t ran
       shards_of_rank(config.train.logical_shards, 0, static_cast<int>(ranks)).count;
   const int64_t flat = flat_elements(config.pretrain) * size_of(DType::f32);
   const int64_t partial_sums = std::countr_zero(static_cast<uint64_t>(shards)) * align_up(flat);
-  const int64_t total = flat + flat + partial_sums + 2 * flat + activations;
+  const int64_t rounded = activation_dtype(config) == DType::bf16 ? flat / 2 : 0;
+  const int64_t total = flat + rounded + flat + partial_sums + 2 * flat + activations;
   Table table;
   table.add({"weights", grouped(flat)});
+  if (rounded > 0) table.add({"weights in bf16", grouped(rounded)});
   table.add({"gradients", grouped(flat)});
   table.add({"partial sums of gradients over shards", grouped(partial_sums)});
   table.add({"moments of the optimizer", grouped(2 * flat)});
@@ -106,7 +114,8 @@ std::string memory_report(const RunConfig& config, int64_t sequences, int64_t ra
   const SavedMemory saved =
       saved_memory(config.pretrain, {.batch = sequences,
                                      .seq = config.data.seq_len,
-                                     .predictions = config.corruption.predictions});
+                                     .predictions = config.corruption.predictions,
+                                     .dtype = activation_dtype(config)});
   return saved_table(config, saved, sequences) + rank_table(config, saved.total(), ranks);
 }
 

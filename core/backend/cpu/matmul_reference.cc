@@ -44,6 +44,10 @@ void matmul_reference(const Matmul& args) {
   });
 }
 
+bool fuses(Context& context, const Matmul& args) {
+  return context.matmul_primitives().fuses(args);
+}
+
 void matmul(Context& context, const Matmul& args) {
   if (args.m == 0 || args.n == 0 || args.batch == 0) return;
   FUNNEL_CHECK(args.lda >= (args.transpose_a ? args.m : args.k) &&
@@ -53,6 +57,8 @@ void matmul(Context& context, const Matmul& args) {
   FUNNEL_CHECK(args.c_dtype == args.dtype || args.c_dtype == compute_dtype(args.dtype),
                "matmul: a product of ", name_of(args.dtype), " cannot be stored as ",
                name_of(args.c_dtype));
+  FUNNEL_CHECK(args.epilogue == Epilogue::none || fuses(context, args),
+               "matmul: an epilogue that this backend does not join to this product");
   context.matmul_primitives().run(args);
 }
 

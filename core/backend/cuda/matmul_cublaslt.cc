@@ -13,6 +13,7 @@
 
 #include "core/backend/cuda/add_rows.h"
 #include "core/backend/cuda/check.h"
+#include "core/backend/cuda/cublaslt_handles.h"
 #include "core/backend/cuda/runtime.h"
 #include "core/backend/matmul.h"
 
@@ -21,12 +22,6 @@ namespace {
 
 constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;
 
-void check_lt(cublasStatus_t status, const char* call) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw Error(concat(call, " failed on ", device_name(), ": ", cublasLtGetStatusName(status), ": ",
-                     cublasLtGetStatusString(status)));
-}
-
 // The largest power of two up to 256 that the address is a multiple of.
 int64_t alignment_of(const void* memory) {
   const auto address = reinterpret_cast<uintptr_t>(memory) | 256u;
@@ -34,7 +29,7 @@ int64_t alignment_of(const void* memory) {
 }
 
 // What an algorithm depends on: everything but the addresses.
-using Key = std::array<int64_t, 20>;
+using Key = std::array<int64_t, 22>;
 
 Key key_of(const Matmul& args) {
   return {static_cast<int64_t>(args.dtype),
@@ -56,7 +51,9 @@ Key key_of(const Matmul& args) {
           alignment_of(args.a),
           alignment_of(args.b),
           alignment_of(args.c),
-          args.bias == nullptr ? 0 : alignment_of(args.bias)};
+          args.bias == nullptr ? 0 : alignment_of(args.bias),
+          static_cast<int64_t>(args.epilogue),
+          args.pre == nullptr ? 0 : alignment_of(args.pre)};
 }
 
 cudaDataType_t type_of(DType dtype) {
@@ -69,76 +66,34 @@ cublasComputeType_t compute_of(DType dtype) {
   return dtype == DType::f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
 }
 
-class Layout {
- public:
-  // A column-major matrix of rows x cols.
-  Layout(cudaDataType_t type, int64_t rows, int64_t cols, int64_t ld, const Matmul& args,
-         int64_t stride) {
-    check_lt(cublasLtMatrixLayoutCreate(&layout_, type, rows, cols, ld),
-             "cublasLtMatrixLayoutCreate");
-    if (args.batch == 1) return;
-    set(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<int32_t>(args.batch));
-    set(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, stride);
+cublasLtEpilogue_t epilogue_of(const Matmul& args) {
+  const bool has_bias = args.bias != nullptr;
+  switch (args.epilogue) {
+    case Epilogue::none:
+      return has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    case Epilogue::gelu:
+      return has_bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
+    case Epilogue::gelu_gradient:
+      return CUBLASLT_EPILOGUE_DGELU;
   }
-  Layout(Layout&& other) noexcept : layout_(std::exchange(other.layout_, nullptr)) {}
-  ~Layout() {
-    if (layout_ != nullptr) static_cast<void>(cublasLtMatrixLayoutDestroy(layout_));
-  }
-  cublasLtMatrixLayout_t get() const { return layout_; }
+  return CUBLASLT_EPILOGUE_DEFAULT;
+}
 
- private:
-  template <class T>
-  void set(cublasLtMatrixLayoutAttribute_t attribute, T value) {
-    check_lt(cublasLtMatrixLayoutSetAttribute(layout_, attribute, &value, sizeof(value)),
-             "cublasLtMatrixLayoutSetAttribute");
-  }
-  cublasLtMatrixLayout_t layout_ = nullptr;
-};
-
-class Operation {
- public:
-  Operation(cublasComputeType_t compute, cudaDataType_t scale) {
-    check_lt(cublasLtMatmulDescCreate(&operation_, compute, scale), "cublasLtMatmulDescCreate");
-  }
-  Operation(Operation&& other) noexcept : operation_(std::exchange(other.operation_, nullptr)) {}
-  ~Operation() {
-    if (operation_ != nullptr) static_cast<void>(cublasLtMatmulDescDestroy(operation_));
-  }
-  template <class T>
-  void set(cublasLtMatmulDescAttributes_t attribute, T value) {
-    check_lt(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)),
-             "cublasLtMatmulDescSetAttribute");
-  }
-  cublasLtMatmulDesc_t get() const { return operation_; }
-
- private:
-  cublasLtMatmulDesc_t operation_ = nullptr;
-};
-
-class Preference {
- public:
-  Preference() {
-    check_lt(cublasLtMatmulPreferenceCreate(&preference_), "cublasLtMatmulPreferenceCreate");
-  }
-  ~Preference() { static_cast<void>(cublasLtMatmulPreferenceDestroy(preference_)); }
-  Preference(const Preference&) = delete;
-  Preference& operator=(const Preference&) = delete;
-  template <class T>
-  void set(cublasLtMatmulPreferenceAttributes_t attribute, T value) {
-    check_lt(cublasLtMatmulPreferenceSetAttribute(preference_, attribute, &value, sizeof(value)),
-             "cublasLtMatmulPreferenceSetAttribute");
-  }
-  cublasLtMatmulPreference_t get() const { return preference_; }
-
- private:
-  cublasLtMatmulPreference_t preference_ = nullptr;
-};
+// Before Hopper the library runs GELU of bf16 as a kernel of its own: nothing would be joined.
+bool joins_gelu() {
+  int device = 0, major = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+        "cudaDeviceGetAttribute");
+  return major >= 9;
+}
 
 struct Prepared {
   Operation operation;
   Layout b, a, c;  // in the library's order
   cublasLtMatmulAlgo_t algorithm;
   size_t workspace = 0;
+  bool is_possible = false;
 };
 
 class CublasLtMatmul final : public MatmulPrimitives {
@@ -151,10 +106,22 @@ class CublasLtMatmul final : public MatmulPrimitives {
   void run(const Matmul& args) override {
     if (args.k == 0) return set_or_add_bias(stream_, args);
     if (args.dtype == DType::f64 && args.bias != nullptr) return run_then_add_bias(args);
-    auto found = prepared_.find(key_of(args));
-    if (found == prepared_.end()) found = prepared_.emplace(key_of(args), prepare(args)).first;
-    with_float_type(compute_dtype(args.dtype),
-                    [&](auto zero) { multiply(args, found->second, zero); });
+    Prepared& prepared = find(args);
+    FUNNEL_CHECK(prepared.is_possible, "cuBLASLt has no algorithm on ", device_name(),
+                 " for a product of ", name_of(args.dtype), " with m ", args.m, ", n ", args.n,
+                 ", k ", args.k, ", lda ", args.lda, ", ldb ", args.ldb, ", ldc ", args.ldc,
+                 ", batch ", args.batch);
+    with_float_type(compute_dtype(args.dtype), [&](auto zero) { multiply(args, prepared, zero); });
+  }
+
+  // f32 keeps to one way of computing GELU on every device. The library wants rows of `pre` to be
+  // multiples of 8 elements long and 16 bytes apart.
+  bool fuses(const Matmul& args) override {
+    if (args.epilogue == Epilogue::none) return true;
+    const bool is_bf16 = args.dtype == DType::bf16 && args.c_dtype == DType::bf16;
+    const bool is_aligned = args.ldc % 8 == 0 && alignment_of(args.pre) >= 16;
+    if (!joins_gelu_ || !is_bf16 || !is_aligned || args.k == 0 || args.batch > 1) return false;
+    return find(args).is_possible;
   }
 
   std::string name() const override {
@@ -172,27 +139,45 @@ class CublasLtMatmul final : public MatmulPrimitives {
     set_or_add_bias(stream_, bias);
   }
 
+  Prepared& find(const Matmul& args) {
+    auto found = prepared_.find(key_of(args));
+    if (found == prepared_.end()) found = prepared_.emplace(key_of(args), prepare(args)).first;
+    return found->second;
+  }
+
   Prepared prepare(const Matmul& args) {
     const cudaDataType_t type = type_of(args.dtype);
     const int64_t m = args.m, n = args.n, k = args.k;
     const bool ta = args.transpose_a, tb = args.transpose_b;
     Prepared prepared{
         .operation = Operation(compute_of(args.dtype), type_of(compute_dtype(args.dtype))),
-        .b = Layout(type, tb ? k : n, tb ? n : k, args.ldb, args, args.stride_b),
-        .a = Layout(type, ta ? m : k, ta ? k : m, args.lda, args, args.stride_a),
-        .c = Layout(type_of(args.c_dtype), n, m, args.ldc, args, args.stride_c),
+        .b = Layout(type, tb ? k : n, tb ? n : k, args.ldb, args.batch, args.stride_b),
+        .a = Layout(type, ta ? m : k, ta ? k : m, args.lda, args.batch, args.stride_a),
+        .c = Layout(type_of(args.c_dtype), n, m, args.ldc, args.batch, args.stride_c),
         .algorithm = {}};
     const auto transposed = [](bool yes) { return yes ? CUBLAS_OP_T : CUBLAS_OP_N; };
     prepared.operation.set(CUBLASLT_MATMUL_DESC_TRANSA, transposed(tb));
     prepared.operation.set(CUBLASLT_MATMUL_DESC_TRANSB, transposed(ta));
-    if (args.bias != nullptr) {
-      prepared.operation.set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-      prepared.operation.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.bias);
+    prepared.operation.set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(args));
+    if (args.epilogue != Epilogue::none) {
+      prepared.operation.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, args.ldc);
     }
+    point_to(args, prepared);
     choose_algorithm(args, prepared);
     return prepared;
   }
 
+  // The operands that an operation knows by address.
+  static void point_to(const Matmul& args, Prepared& prepared) {
+    if (args.bias != nullptr) {
+      prepared.operation.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.bias);
+    }
+    if (args.epilogue != Epilogue::none) {
+      prepared.operation.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, args.pre);
+    }
+  }
+
+  // Leaves is_possible false where the library has none.
   void choose_algorithm(const Matmul& args, Prepared& prepared) {
     Preference preference;
     preference.set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<size_t>(kWorkspaceBytes));
@@ -209,9 +194,8 @@ class CublasLtMatmul final : public MatmulPrimitives {
         handle_, prepared.operation.get(), prepared.b.get(), prepared.a.get(), prepared.c.get(),
         prepared.c.get(), preference.get(), 1, &found, &count);
     if (status != CUBLAS_STATUS_NOT_SUPPORTED) check_lt(status, "cublasLtMatmulAlgoGetHeuristic");
-    FUNNEL_CHECK(count > 0, "cuBLASLt has no algorithm on ", device_name(), " for a product of ",
-                 name_of(args.dtype), " with m ", args.m, ", n ", args.n, ", k ", args.k, ", lda ",
-                 args.lda, ", ldb ", args.ldb, ", ldc ", args.ldc, ", batch ", args.batch);
+    if (count == 0) return;
+    prepared.is_possible = true;
     prepared.algorithm = found.algo;
     prepared.workspace = found.workspaceSize;
     if (prepared.workspace > 0 && workspace_.bytes() == 0) {
@@ -221,9 +205,7 @@ class CublasLtMatmul final : public MatmulPrimitives {
 
   template <class T>
   void multiply(const Matmul& args, Prepared& prepared, T) {
-    if (args.bias != nullptr) {
-      prepared.operation.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.bias);
-    }
+    point_to(args, prepared);
     const T alpha = 1, beta = args.accumulate ? 1 : 0;
     check_lt(
         cublasLtMatmul(handle_, prepared.operation.get(), &alpha, args.b, prepared.b.get(), args.a,
@@ -234,6 +216,7 @@ class CublasLtMatmul final : public MatmulPrimitives {
 
   Stream stream_;
   cublasLtHandle_t handle_ = nullptr;
+  const bool joins_gelu_ = joins_gelu();
   std::map<Key, Prepared> prepared_;
   Buffer workspace_;
 };
