@@ -50,16 +50,16 @@ ConstTensor FunnelEncoder::pool(Step& step, size_t block, ConstTensor x, Saved& 
 }
 
 void FunnelEncoder::pool_backward(Step& step, size_t block, const Saved& saved, ConstTensor dpooled,
-                                  Tensor dx) const {
+                                  Tensor dx, bool adds) const {
   const BlockPlan& plan = saved.plans[block];
   const int64_t batch = plan.self.batch;
   const Shape unpooled{batch, plan.windows.seq, config_.width};
   const ConstTensor dy = dpooled.reshaped({batch, plan.self.q_len, config_.width});
   if (config_.pooling == Pooling::mean) {
-    mean_pool_backward(step.context, plan.windows, dy, dx.reshaped(unpooled));
+    mean_pool_backward(step.context, plan.windows, dy, dx.reshaped(unpooled), adds);
   } else {
     max_pool_backward(step.context, plan.windows, saved.entry[block].reshaped(unpooled), dy,
-                      dx.reshaped(unpooled));
+                      dx.reshaped(unpooled), adds);
   }
 }
 
@@ -96,14 +96,11 @@ void FunnelEncoder::backward_pooling_layer(Step& step, Site site, size_t block, 
   const BlockPlan& plan = saved.plans[block];
   if (!config_.pool_query_only) {
     blocks_[block][0].backward(step, site, plan.self, layer, dpooled, dpooled, {});
-    pool_backward(step, block, saved, dpooled, dx);
+    pool_backward(step, block, saved, dpooled, dx, /*adds=*/false);
     return;
   }
   blocks_[block][0].backward(step, site, plan.pool, layer, dpooled, dpooled, dx);
-  Scratch scratch(step.context.scratch());
-  Tensor through_pool = scratch.tensor(dx.shape(), dx.dtype());
-  pool_backward(step, block, saved, dpooled, through_pool);
-  add(step.context, dx, through_pool, dx);
+  pool_backward(step, block, saved, dpooled, dx, /*adds=*/true);
 }
 
 void FunnelEncoder::backward(Step& step, Site site, const Saved& saved, Tensor doutput,

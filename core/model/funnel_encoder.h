@@ -42,8 +42,8 @@ class FunnelEncoder {
     return block > 0 && layer == 0 && repeat == 0;
   }
   ConstTensor pool(Step& step, size_t block, ConstTensor x, Saved& saved) const;
-  void pool_backward(Step& step, size_t block, const Saved& saved, ConstTensor dpooled,
-                     Tensor dx) const;
+  void pool_backward(Step& step, size_t block, const Saved& saved, ConstTensor dpooled, Tensor dx,
+                     bool adds) const;
   void backward_pooling_layer(Step& step, Site site, size_t block, const Saved& saved,
                               const TransformerLayer::Saved& layer, Tensor dpooled,
                               Tensor dx) const;

@@ -26,11 +26,22 @@ struct MeanPoolForwardRow {
   }
 };
 
+// to[c] = f(c) or to[c] += f(c), for every c in [0, n). What is overwritten is not read.
+template <class T, class Team, class F>
+FUNNEL_HD void store(const Team& team, int64_t n, bool adds, T* to, F f) {
+  if (adds) {
+    team.each(n, [=](int64_t c) { to[c] += f(c); });
+  } else {
+    team.each(n, [=](int64_t c) { to[c] = f(c); });
+  }
+}
+
 template <class T>
 struct MeanPoolBackwardRow {
   PoolWindows windows;
   int64_t pooled, width;
   const T* dy;
+  bool adds;
   T* dx;
 
   template <class Team>
@@ -38,12 +49,12 @@ struct MeanPoolBackwardRow {
     const int64_t example = row / windows.seq, w = windows.window_of(row % windows.seq);
     T* to = dx + row * width;
     if (w < 0) {
-      team.each(width, [=](int64_t c) { to[c] = T(0); });
+      if (!adds) team.each(width, [=](int64_t c) { to[c] = T(0); });
       return;
     }
     const Compute<T> share = windows.first(w) == windows.last(w) ? 1 : 0.5;
     const T* from = dy + (example * pooled + w) * width;
-    team.each(width, [=](int64_t c) { to[c] = share * from[c]; });
+    store(team, width, adds, to, [=](int64_t c) { return share * from[c]; });
   }
 };
 
@@ -71,6 +82,7 @@ struct MaxPoolBackwardRow {
   int64_t pooled, width;
   const T* x;
   const T* dy;
+  bool adds;
   T* dx;
 
   template <class Team>
@@ -79,16 +91,16 @@ struct MaxPoolBackwardRow {
     const int64_t w = windows.window_of(t);
     T* to = dx + row * width;
     if (w < 0) {
-      team.each(width, [=](int64_t c) { to[c] = T(0); });
+      if (!adds) team.each(width, [=](int64_t c) { to[c] = T(0); });
       return;
     }
     const T* first = x + (example * windows.seq + windows.first(w)) * width;
     const T* last = x + (example * windows.seq + windows.last(w)) * width;
     const T* from = dy + (example * pooled + w) * width;
     const bool is_first = t == windows.first(w);
-    team.each(width, [=](int64_t c) {
+    store(team, width, adds, to, [=](int64_t c) {
       const bool first_wins = !(last[c] > first[c]);
-      to[c] = first_wins == is_first ? from[c] : T(0);
+      return first_wins == is_first ? from[c] : T(0);
     });
   }
 };
@@ -147,12 +159,13 @@ void mean_pool_forward(Context& context, const PoolWindows& windows, ConstTensor
   });
 }
 
-void mean_pool_backward(Context& context, const PoolWindows& windows, ConstTensor dy, Tensor dx) {
+void mean_pool_backward(Context& context, const PoolWindows& windows, ConstTensor dy, Tensor dx,
+                        bool adds) {
   const int64_t pooled = check_pooled("mean_pool_backward", windows, dx, dy);
   with_storage_type(dy.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(context, dx.rows(),
-                 MeanPoolBackwardRow<T>{windows, pooled, dx.cols(), dy.as<T>(), dx.as<T>()});
+                 MeanPoolBackwardRow<T>{windows, pooled, dx.cols(), dy.as<T>(), adds, dx.as<T>()});
   });
 }
 
@@ -166,14 +179,14 @@ void max_pool_forward(Context& context, const PoolWindows& windows, ConstTensor 
 }
 
 void max_pool_backward(Context& context, const PoolWindows& windows, ConstTensor x, ConstTensor dy,
-                       Tensor dx) {
+                       Tensor dx, bool adds) {
   const int64_t pooled = check_pooled("max_pool_backward", windows, x, dy);
   check_shape("max_pool_backward: dx", dx, x.shape());
   with_storage_type(x.dtype(), [&](auto type) {
     using T = decltype(type);
     for_each_row(
         context, dx.rows(),
-        MaxPoolBackwardRow<T>{windows, pooled, x.cols(), x.as<T>(), dy.as<T>(), dx.as<T>()});
+        MaxPoolBackwardRow<T>{windows, pooled, x.cols(), x.as<T>(), dy.as<T>(), adds, dx.as<T>()});
   });
 }
 

@@ -41,13 +41,15 @@ struct PoolWindows {
 
 // y [batch, pooled, width] = the mean over each window of x [batch, seq, width]; overwritten.
 void mean_pool_forward(Context& context, const PoolWindows& windows, ConstTensor x, Tensor y);
-// dx [batch, seq, width] = each member's share of dy, 0 for the truncated tail; overwritten.
-void mean_pool_backward(Context& context, const PoolWindows& windows, ConstTensor dy, Tensor dx);
+// dx [batch, seq, width] = each member's share of dy, 0 for the truncated tail; overwritten, or, if
+// it adds, accumulated.
+void mean_pool_backward(Context& context, const PoolWindows& windows, ConstTensor dy, Tensor dx,
+                        bool adds = false);
 
 // The same with the maximum; a tie belongs to the first member.
 void max_pool_forward(Context& context, const PoolWindows& windows, ConstTensor x, Tensor y);
 void max_pool_backward(Context& context, const PoolWindows& windows, ConstTensor x, ConstTensor dy,
-                       Tensor dx);
+                       Tensor dx, bool adds = false);
 
 // pooled [batch, pooled] u8: hidden only if every member of hidden [batch, seq] is; overwritten.
 void pool_hidden(Context& context, const PoolWindows& windows, ConstTensor hidden, Tensor pooled);

@@ -114,6 +114,11 @@ std::vector<Case> cases() {
   return all;
 }
 
+ref::Vector sum_of(ref::Vector a, const ref::Vector& b) {
+  for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+  return a;
+}
+
 TEST(MeanPool, AgreesWithReference) {
   Context& context = context_under_test();
   for (const auto& [windows, batch, width, dtype] : cases()) {
@@ -131,6 +136,9 @@ TEST(MeanPool, AgreesWithReference) {
     mean_pool_backward(context, windows, dy, dx);
     expect_close("dx", dx.values(), ref::mean_pool_backward(dy.values(), lists, batch, seq, width),
                  tolerance);
+    const ref::Vector once = dx.values();
+    mean_pool_backward(context, windows, dy, dx, /*adds=*/true);
+    EXPECT_EQ(dx.values(), sum_of(once, once));  // doubling is exact
   }
 }
 
@@ -151,6 +159,9 @@ TEST(MaxPool, EqualsReference) {
     max_pool_backward(context, windows, x, dy, dx);
     EXPECT_EQ(dx.values(),
               ref::max_pool_backward(dy.values(), x.values(), lists, batch, seq, width));
+    const ref::Vector once = dx.values();
+    max_pool_backward(context, windows, x, dy, dx, /*adds=*/true);
+    EXPECT_EQ(dx.values(), sum_of(once, once));
   }
 }
 
