@@ -73,7 +73,11 @@ struct MergeElement {
   }
 };
 
-// Adds the rows of one index, in their order, if this entry is the first of them.
+// A frequent index (the mask, of which a batch holds thousands) would keep one team busy while all
+// others wait. So its entries are cut, counted from its first, into pieces that are added up side
+// by side; the first goes straight into the table, the others into rows that AddPieces adds later.
+constexpr int64_t kPiece = 64;
+
 template <class T, class Sum>
 struct ScatterAddRun {
   const T* dy;
@@ -81,14 +85,22 @@ struct ScatterAddRun {
   const int32_t* order;
   int64_t n, rows, cols;
   Sum* dtable;
+  Sum* pieces;  // [n / kPiece + 1, cols]
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t entry, const Team& team) const {
     const int32_t index = indices[order[entry]];
     if (index < 0 || index >= rows) return;
-    if (entry > 0 && indices[order[entry - 1]] == index) return;
-    const int64_t end = find_entry(indices, order, entry, n, index, true);
-    Sum* out = dtable + index * cols;
+    const bool is_first = entry == 0 || indices[order[entry - 1]] != index;
+    const int64_t first =
+        is_first ? entry : find_entry(indices, order, 0, entry, index, /*above=*/false);
+    if ((entry - first) % kPiece != 0) return;
+    const int64_t most = entry + kPiece < n ? entry + kPiece : n;
+    const int64_t end = find_entry(indices, order, entry, most, index, /*above=*/true);
+    // A run's later pieces begin kPiece apart and as far from where it begins: no two share a
+    // place.
+    Sum* out = is_first ? dtable + index * cols : pieces + entry / kPiece * cols;
+    if (!is_first) team.each(cols, [=](int64_t i) { out[i] = Sum(0); });
     int64_t e = entry;
     for (; e + 4 <= end; e += 4) {  // four rows under way at once; the sum is taken one by one
       const T *a = row(e), *b = row(e + 1), *c = row(e + 2), *d = row(e + 3);
@@ -101,6 +113,30 @@ struct ScatterAddRun {
   }
 
   FUNNEL_HD const T* row(int64_t entry) const { return dy + order[entry] * cols; }
+};
+
+// Adds an index's later pieces, in their order. Entry kPiece of an index answers for it.
+template <class T>
+struct AddPieces {
+  const int32_t* indices;
+  const int32_t* order;
+  int64_t n, rows, cols;
+  const T* pieces;
+  T* dtable;
+
+  template <class Team>
+  FUNNEL_HD void operator()(int64_t i, const Team& team) const {
+    const int64_t entry = i + kPiece;
+    const int32_t index = indices[order[entry]];
+    if (index < 0 || index >= rows || indices[order[i]] != index) return;
+    if (i > 0 && indices[order[i - 1]] == index) return;
+    const int64_t end = find_entry(indices, order, entry, n, index, /*above=*/true);
+    T* out = dtable + index * cols;
+    for (int64_t e = entry; e < end; e += kPiece) {
+      const T* in = pieces + e / kPiece * cols;
+      team.each(cols, [=](int64_t c) { out[c] += in[c]; });
+    }
+  }
 };
 
 struct FlattenPosition {
@@ -152,9 +188,12 @@ void scatter_add_rows(Context& context, ConstTensor dy, ConstTensor indices, Ten
   const auto add_as = [&](auto from, auto to) {
     using T = decltype(from);
     using Sum = decltype(to);
+    const int64_t rows = dtable.rows(), cols = dtable.cols();
+    Sum* pieces = scratch.tensor({n / kPiece + 1, cols}, dtable.dtype()).template as<Sum>();
+    Sum* out = dtable.as<Sum>();
     for_each_row(context, n,
-                 ScatterAddRun<T, Sum>{dy.as<T>(), index, order, n, dtable.rows(), dtable.cols(),
-                                       dtable.as<Sum>()});
+                 ScatterAddRun<T, Sum>{dy.as<T>(), index, order, n, rows, cols, out, pieces});
+    for_each_row(context, n - kPiece, AddPieces<Sum>{index, order, n, rows, cols, pieces, out});
   };
   with_storage_type(dy.dtype(), [&](auto type) {
     using T = decltype(type);

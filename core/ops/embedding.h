@@ -13,7 +13,8 @@ namespace funnel {
 void gather_rows(Context& context, ConstTensor table, ConstTensor indices, Tensor y);
 
 // dtable [rows, cols] += dy [n, cols] at indices [n], accumulated; in dy's dtype, or in f32 where
-// dy is bf16. Rows with one index are added in the order of n, so the result has the same bits on
+// dy is bf16. Rows with one index are added in the order of n, by 64: the first 64 one by one, then
+// the sum of each next 64. So what an index gets depends on its rows alone, with the same bits on
 // every team and device.
 void scatter_add_rows(Context& context, ConstTensor dy, ConstTensor indices, Tensor dtable);
 

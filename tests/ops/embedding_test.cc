@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/reference/embedding.h"
@@ -74,6 +75,45 @@ TEST(Embedding, ScatterAddsInOrder) {
   const OwnedTensor dtable = zero_tensor({3, 1}, DType::f32);
   scatter_add_rows(context, dy, indices, dtable);
   EXPECT_EQ(dtable.values(), (std::vector<double>{0, 0, 0}));
+}
+
+// The order of an index's rows does not depend on other indices: with and without them, and
+// wherever they lie, it gets the same bits, those of sums by 64.
+TEST(Embedding, FrequentIndicesAreAddedBy64) {
+  Context& context = context_under_test();
+  constexpr int64_t kCols = 3;
+  for (const int64_t count : {63, 64, 65, 127, 128, 129, 1000}) {
+    const std::vector<double> rows = random_tensor({count, kCols}, DType::f32, count).values();
+    std::vector<float> expected(kCols);
+    for (int64_t first = 0; first < count; first += 64) {
+      for (int64_t c = 0; c < kCols; ++c) {
+        float sum = first == 0 ? expected[c] : 0;
+        for (int64_t i = first; i < std::min(first + 64, count); ++i) {
+          sum += static_cast<float>(rows[i * kCols + c]);
+        }
+        expected[c] = first == 0 ? sum : expected[c] + sum;
+      }
+    }
+    for (const int64_t others : {0, 1, 3}) {  // before each row of index 5, of indices around it
+      std::vector<double> indices, dy;
+      for (int64_t i = 0; i < count; ++i) {
+        for (int64_t other = 0; other < std::min<int64_t>(others, i + 1); ++other) {
+          indices.push_back((i + other) % 2 == 0 ? 4 : 6 + other % 3);
+          dy.insert(dy.end(), kCols, 0.25);
+        }
+        indices.push_back(5);
+        dy.insert(dy.end(), rows.begin() + i * kCols, rows.begin() + (i + 1) * kCols);
+      }
+      const auto n = static_cast<int64_t>(indices.size());
+      const OwnedTensor dtable = zero_tensor({10, kCols}, DType::f32);
+      scatter_add_rows(context, OwnedTensor({n, kCols}, DType::f32, dy),
+                       OwnedTensor({n}, DType::i32, indices), dtable);
+      const std::vector<double> found = dtable.values();
+      for (int64_t c = 0; c < kCols; ++c) {
+        EXPECT_EQ(found[5 * kCols + c], expected[c]) << count << " rows, " << others << " others";
+      }
+    }
+  }
 }
 
 // On the CPU it is named; on a device its row becomes NaN, and adds nothing to the table.
