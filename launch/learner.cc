@@ -86,7 +86,8 @@ Step Learner::pass_of(int64_t step, int64_t shard, bool training) {
           .seed = config_.train.seed,
           .number = step,
           .first_sample = shard * config_.train.shard_batch(),
-          .training = training};
+          .training = training,
+          .has_backward = training};
 }
 
 void Learner::forward(const Step& pass, int64_t shard, const PretrainBatch& batch) {
@@ -94,11 +95,11 @@ void Learner::forward(const Step& pass, int64_t shard, const PretrainBatch& batc
   ShardWork& work = work_of(shard);
   work.batch = work.upload.to_device(context_, saved_, batch, config_.pretrain.model.vocab);
   Step step = pass;
+  if (pass.has_backward) context_.fill_zero(params_.grads());
   task_.forward(step, work.batch, numbers_of(shard).slice(0, {PretrainMetrics::kCount}));
 }
 
 void Learner::backward(const Step& pass, int64_t shard) {
-  context_.fill_zero(params_.grads());
   Step step = pass;
   task_.backward(step, work_of(shard).batch);
   clip_shard(shard);

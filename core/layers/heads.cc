@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/layers/heads.h"
 
+#include <algorithm>
+
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/matmul.h"
+#include "core/ops/vocabulary_loss.h"
 
 namespace funnel {
 
@@ -26,18 +29,49 @@ void MlmHead::forward(Step& step, ConstTensor hidden, ConstTensor rows, Saved& s
   dense_.forward_gelu(step, {}, selected, saved.pre, active, saved.dense);
   saved.normed = keep(table_.shape.cols());
   norm_.forward(step, active, saved.normed, saved.norm);
-  saved.logits = keep(table_.shape.rows());
-  tied_forward(step.context, saved.normed, table_.value, vocab_bias_.value, saved.logits);
 }
 
-void MlmHead::backward(Step& step, const Saved& saved, ConstTensor dlogits, Tensor dhidden) const {
+int64_t MlmHead::rows_at_once(int64_t vocab, DType dtype) {
+  constexpr int64_t kLogitBytes = int64_t{128} << 20, kMultiple = 64;
+  const int64_t rows = kLogitBytes / (vocab * size_of(dtype));
+  return std::max(rows / kMultiple * kMultiple, kMultiple);
+}
+
+void MlmHead::predict(Step& step, const Prediction& args, Saved& saved) const {
+  const int64_t n = saved.normed.rows(), width = saved.normed.cols(), vocab = table_.shape.rows();
+  const DType dtype = saved.normed.dtype();
+  const int64_t most = std::min(rows_at_once(vocab, dtype), std::max<int64_t>(n, 1));
+  if (step.has_backward) saved.dnormed = step.saved.tensor({n, width}, dtype);
   Scratch scratch(step.context.scratch());
-  Tensor dnormed = scratch.tensor(saved.normed.shape(), dlogits.dtype());
-  tied_backward(step.context, saved.normed, table_.value, dlogits, dnormed, table_.grad,
-                vocab_bias_.grad);
+  const Tensor room = scratch.tensor({most, vocab}, dtype);
+  for (int64_t first = 0; first < n; first += most) {
+    const int64_t count = std::min(most, n - first);
+    const Tensor normed = saved.normed.slice(first * width, {count, width});
+    const Tensor logits = room.slice(0, {count, vocab});
+    tied_forward(step.context, normed, table_.value, vocab_bias_.value, logits);
+    vocabulary_loss(step.context,
+                    {.logits = logits,
+                     .targets = args.targets.slice(first, {count}),
+                     .loss = args.loss.slice(first, {count}),
+                     .correct = args.correct.slice(first, {count}),
+                     .wants_gradient = step.has_backward,
+                     .factor = args.factor,
+                     .samples = args.samples ? args.samples.slice(first, {count}) : Tensor(),
+                     .stream = args.stream,
+                     .first_row = args.first_row + first});
+    if (!step.has_backward) continue;
+    tied_backward(step.context, normed, table_.value, logits,
+                  saved.dnormed.slice(first * width, {count, width}), table_.grad,
+                  vocab_bias_.grad);
+  }
+}
+
+void MlmHead::backward(Step& step, const Saved& saved, Tensor dhidden) const {
+  Scratch scratch(step.context.scratch());
+  const Tensor dnormed = saved.dnormed;
   norm_.backward(step, saved.norm, dnormed, dnormed);
   gelu_backward(step.context, {}, saved.pre, dnormed, dnormed);
-  Tensor dselected = scratch.tensor(saved.dense.x.shape(), dlogits.dtype());
+  Tensor dselected = scratch.tensor(saved.dense.x.shape(), dnormed.dtype());
   dense_.backward(step, saved.dense, dnormed, dselected);
   step.context.fill_zero(dhidden);
   scatter_add_rows(step.context, dselected, saved.rows, dhidden);

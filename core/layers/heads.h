@@ -12,7 +12,8 @@
 namespace funnel {
 
 //     logits = norm(gelu(x W + b)) E^T + vocab_bias
-// at selected positions, with E the input embedding table.
+// at selected positions, with E the input embedding table. The logits of a few rows exist at a
+// time: predict() makes them, takes loss, draws and gradients from them, and drops them.
 class MlmHead {
  public:
   struct Saved {
@@ -21,16 +22,33 @@ class MlmHead {
     Tensor pre;           // [n, embedding_width], before gelu
     Norm::Saved norm;     // [n, embedding_width], after gelu
     Tensor normed;        // [n, embedding_width]
-    Tensor logits;        // [n, vocab]
+    Tensor dnormed;       // [n, embedding_width], if there is a backward
   };
 
   MlmHead(Params& params, const std::string& path, int64_t width, const Param& table,
           double epsilon);
 
-  // saved.logits from hidden [all rows, width] at rows [n].
+  struct Prediction {
+    ConstTensor targets;       // [n] i32, or kNoTarget
+    double factor = 1.0;       // d total / d row loss
+    Tensor loss, correct;      // [n] and [n] u8, overwritten: see core/ops/vocabulary_loss.h
+    Tensor samples = {};       // [n] i32, overwritten with draws; null: none
+    RandomStream stream = {};  // of the draws
+    int64_t first_row = 0;
+  };
+
+  // Everything before the logits, from hidden [all rows, width] at rows [n].
   void forward(Step& step, ConstTensor hidden, ConstTensor rows, Saved& saved) const;
-  // dhidden [all rows, width] is overwritten (zero at rows that were not selected).
-  void backward(Step& step, const Saved& saved, ConstTensor dlogits, Tensor dhidden) const;
+  // The rest of forward, and the beginning of a backward pass to come: the gradients of table and
+  // vocab_bias are accumulated here.
+  void predict(Step& step, const Prediction& args, Saved& saved) const;
+  // The rest of backward. dhidden [all rows, width] is overwritten (zero at rows that were not
+  // selected).
+  void backward(Step& step, const Saved& saved, Tensor dhidden) const;
+
+  // Of how many rows there are logits at a time: a function of its arguments alone, because table's
+  // gradient is added in this order.
+  static int64_t rows_at_once(int64_t vocab, DType dtype);
 
  private:
   const Param& table_;

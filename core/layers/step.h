@@ -8,6 +8,8 @@
 //     forward(Step&, Site, inputs…, outputs…, Saved&) overwrites its outputs
 //     backward(Step&, Site, const Saved&, dy…, dx…)   overwrites activation gradients,
 //                                                     accumulates parameter gradients
+// One forward accumulates already, where what backward would need is too large to keep
+// (MlmHead::predict): gradients are cleared before forward.
 // The caller provides outputs; what a layer keeps for itself comes from step.saved, what it needs
 // for a moment from step.context.scratch(). Backward must be given the Site of its forward.
 #pragma once
@@ -28,6 +30,7 @@ struct Step {
   int64_t number = 0;        // of the training step
   int64_t first_sample = 0;  // position of this micro-batch in the global batch
   bool training = true;      // false: no dropout
+  bool has_backward = true;  // false: forward for its loss alone
 
   // The dropout of a tensor whose rows start at first_sample, with so many elements per sample.
   Dropout dropout(Site site, double rate, int64_t elements_per_sample) const {

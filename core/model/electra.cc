@@ -24,7 +24,15 @@ Electra::Electra(Params& params, const PretrainConfig& config)
       generator_(params, "generator/", generator_config(config), embedding_) {}
 
 void Electra::forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved) {
-  generator_.forward(step, kGenerator, batch, metrics, saved.generator);
+  const int64_t n = batch.positions.elements();
+  saved.samples = step.saved.tensor({n}, DType::i32);
+  MlmNetwork::Draw draw;
+  if (batch.samples) {
+    step.context.copy(batch.samples.reshaped({n}), saved.samples);
+  } else {
+    draw = {saved.samples, RandomStream(step.seed, kSampling, step.number)};
+  }
+  generator_.forward(step, kGenerator, batch, draw, metrics, saved.generator);
   replace(step, batch, saved);
   discriminate(step, batch, saved);
   measure(step, batch, metrics, saved);
@@ -33,15 +41,6 @@ void Electra::forward(Step& step, const PretrainBatch& batch, Tensor metrics, Sa
 // The generator's words at the selected positions; no gradient flows through them.
 void Electra::replace(Step& step, const PretrainBatch& batch, Saved& saved) const {
   const int64_t n = batch.positions.elements();
-  saved.samples = step.saved.tensor({n}, DType::i32);
-  if (batch.samples) {
-    step.context.copy(batch.samples.reshaped({n}), saved.samples);
-  } else {
-    sample_tokens(step.context, {.logits = saved.generator.head.logits,
-                                 .stream = RandomStream(step.seed, kSampling, step.number),
-                                 .first_row = step.first_sample * batch.predictions(),
-                                 .samples = saved.samples});
-  }
   saved.replaced_ids = step.saved.tensor(batch.input_ids.shape(), DType::i32);
   saved.labels = step.saved.tensor(batch.input_ids.shape(), DType::u8);
   replace_tokens(step.context, {.input_ids = batch.input_ids,
@@ -107,7 +106,7 @@ void Electra::backward(Step& step, const PretrainBatch& batch, Saved& saved) con
     discriminator_.backward(step, kDiscriminator, saved.discriminator, doutput, dembedded);
     embedding_.backward(step, kDiscriminator / "embedding", saved.embedding, dembedded);
   }
-  generator_.backward(step, kGenerator, batch, saved.generator);
+  generator_.backward(step, kGenerator, saved.generator);
 }
 
 }  // namespace funnel

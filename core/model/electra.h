@@ -32,9 +32,9 @@ class Electra {
   Electra(const Electra&) = delete;  // its parts refer to one another
   Electra& operator=(const Electra&) = delete;
 
-  // metrics [PretrainMetrics::kCount] f64 is overwritten.
+  // metrics [PretrainMetrics::kCount] f64 is overwritten. Parameter gradients must have
+  // been cleared: those of the loss are accumulated by forward and backward together.
   void forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved);
-  // Accumulates all parameter gradients of the loss.
   void backward(Step& step, const PretrainBatch& batch, Saved& saved) const;
 
  private:

@@ -21,7 +21,12 @@ class MlmNetwork {
     FunnelNetwork::Saved network;
     Tensor rows;  // [batch * predictions] i32, selected rows of the hidden states
     MlmHead::Saved head;
-    Tensor logsumexp;  // [batch * predictions]
+  };
+
+  // Draws from the predictions: [batch * predictions] i32, overwritten.
+  struct Draw {
+    Tensor samples = {};  // null: none
+    RandomStream stream = {};
   };
 
   MlmNetwork(Params& params, const std::string& prefix, const FunnelConfig& config,
@@ -31,10 +36,11 @@ class MlmNetwork {
 
   // Reads masked_ids, segments, hidden, positions and targets. Writes mlm_loss (the mean over
   // all selected positions that have a target), mlm_correct and predictions to metrics
-  // [PretrainMetrics::kCount] f64.
-  void forward(Step& step, Site site, const PretrainBatch& batch, Tensor metrics, Saved& saved);
-  // Accumulates all parameter gradients of the mean loss; saved.head.logits is consumed.
-  void backward(Step& step, Site site, const PretrainBatch& batch, Saved& saved) const;
+  // [PretrainMetrics::kCount] f64. Parameter gradients must have been cleared: those of
+  // the mean loss are accumulated by forward and backward together.
+  void forward(Step& step, Site site, const PretrainBatch& batch, const Draw& draw, Tensor metrics,
+               Saved& saved);
+  void backward(Step& step, Site site, Saved& saved) const;
 
  private:
   FunnelConfig config_;
@@ -53,7 +59,7 @@ class Mlm {
   Mlm(const Mlm&) = delete;  // its parts refer to one another
   Mlm& operator=(const Mlm&) = delete;
 
-  // metrics [PretrainMetrics::kCount] f64 is overwritten.
+  // metrics [PretrainMetrics::kCount] f64 is overwritten. Both accumulate parameter gradients.
   void forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved);
   void backward(Step& step, const PretrainBatch& batch, Saved& saved) const;
 

@@ -41,8 +41,8 @@ class Counter {
   int64_t mlm_head() const {
     const int64_t n = batch_.batch * batch_.predictions;
     const int64_t dense = 3 * piece(n * config_.embedding_width);  // before and after GELU, normed
-    return piece(n, DType::i32) + piece(n * config_.width) + dense + norm(n) +
-           piece(n * config_.vocab) + statistics(n);
+    const int64_t gradient = piece(n * config_.embedding_width);   // of normed
+    return piece(n, DType::i32) + piece(n * config_.width) + dense + norm(n) + gradient;
   }
 
   int64_t discriminator_head() const {

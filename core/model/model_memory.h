@@ -46,7 +46,7 @@ struct NetworkMemory {
 
 struct SavedMemory {
   NetworkMemory network;    // the MLM network or the discriminator
-  int64_t head = 0;         // the MLM head's, logits among them, or the discriminator head's
+  int64_t head = 0;         // the MLM head's or the discriminator head's
   NetworkMemory generator;  // nothing for MLM
   int64_t generator_head = 0;
   int64_t replacement = 0;  // the generator's samples, the replaced ids and their labels

@@ -19,10 +19,11 @@ class PretrainTask {
   // Registers the model's parameters; the caller allocates and fills them.
   PretrainTask(Params& params, const PretrainConfig& config);
 
-  // The batch lies on the step's device. metrics [PretrainMetrics::kCount] f64 is overwritten; it
-  // is for the caller to read when he means to wait (read_metrics).
+  // The batch lies on the step's device. Parameter gradients must have been cleared:
+  // forward and backward together accumulate those of the loss. metrics [PretrainMetrics::kCount]
+  // f64 is overwritten; it is for the caller to read when he means to wait (read_metrics).
   void forward(Step& step, const PretrainBatch& batch, Tensor metrics);
-  // Accumulates the gradients of the last forward's loss.
+  // Of the last forward.
   void backward(Step& step, const PretrainBatch& batch);
 
  private:

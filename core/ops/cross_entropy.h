@@ -1,29 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two losses: softmax cross-entropy over the vocabulary, and binary cross-entropy over tokens.
-// A target that leaves the vocabulary throws on the CPU; on a device its loss is NaN. Losses and
-// logsumexp are f32 where logits are bf16.
+// Binary cross-entropy over tokens. Losses are f32 where logits are bf16.
 #pragma once
 
 #include "core/backend/context.h"
 #include "core/base/tensor.h"
 
 namespace funnel {
-
-struct CrossEntropyForward {
-  ConstTensor logits;   // [rows, vocab]
-  ConstTensor targets;  // [rows] i32; the loss, "correct" and gradient of kNoTarget are 0
-  Tensor loss;          // [rows], overwritten: logsumexp(logits) - logits[target]
-  Tensor logsumexp;     // [rows], overwritten
-  Tensor correct;       // [rows] u8, overwritten: 1 if no logit exceeds the target's
-};
-void cross_entropy_forward(Context& context, const CrossEntropyForward& args);
-
-struct CrossEntropyBackward {
-  Tensor logits;  // [rows, vocab]; overwritten with factor * (softmax - onehot(target))
-  ConstTensor targets, logsumexp;
-  double factor = 1.0;  // d loss / d row loss
-};
-void cross_entropy_backward(Context& context, const CrossEntropyBackward& args);
 
 struct BinaryCrossEntropyForward {
   ConstTensor logits;  // [n]

@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// ELECTRA's middle: draw a token from the generator at every selected position, put the draws into
-// the text, and say which tokens are original.
+// ELECTRA's middle: put the tokens that the generator drew (core/ops/vocabulary_loss.h) into the
+// text, and say which tokens are original.
 #pragma once
 
 #include "core/backend/context.h"
-#include "core/base/random.h"
 #include "core/base/tensor.h"
 
 namespace funnel {
-
-struct SampleTokens {
-  ConstTensor logits;  // [rows, vocab]
-  // Row r, token v draws word v % 4 of Philox call (first_row + r) * ceil(vocab / 4) + v / 4.
-  RandomStream stream;
-  int64_t first_row = 0;  // index of row 0 in the global batch
-  // [rows] i32, overwritten: argmax(logits - log(-log(u + 1e-9) + 1e-9)), computed in f32 also for
-  // f64 logits; the smallest of equals. A NaN is drawn only from a row of nothing else.
-  Tensor samples;
-};
-void sample_tokens(Context& context, const SampleTokens& args);
 
 struct ReplaceTokens {
   ConstTensor input_ids;  // [batch, seq] i32, the original text

@@ -2,12 +2,15 @@
 // Oracle: central differences in double. Dropout is on wherever a layer has it.
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "core/layers/embedding.h"
 #include "core/layers/feed_forward.h"
 #include "core/layers/heads.h"
 #include "core/layers/linear.h"
 #include "core/layers/norm.h"
 #include "tests/layers/layer_check.h"
+#include "tests/support/tolerances.h"
 
 namespace funnel::testing {
 namespace {
@@ -135,6 +138,7 @@ TEST(LayerGradient, Embedding) {
       [&](Tensor dy) { layer.backward(rig.step, rig.site, saved, dy); }, {});
 }
 
+// Central differences of the mean loss; gradients are copied, because each forward adds to them.
 TEST(LayerGradient, MlmHead) {
   LayerRig rig;
   const Param& table = rig.params.add("table", {13, 4}, ParamKind::weight);
@@ -143,15 +147,79 @@ TEST(LayerGradient, MlmHead) {
   MlmHead::Saved saved;
   const LayerInput hidden({9, 6}, 1);
   const OwnedTensor rows({4}, DType::i32, {7, 0, 2, 7});  // a position may be selected twice
-  const OwnedTensor logits({4, 13}, DType::f64);
-  rig.check(
-      logits,
-      [&] {
-        head.forward(rig.step, hidden.value, rows, saved);
-        rig.context.copy(saved.logits, logits);
-      },
-      [&](Tensor dlogits) { head.backward(rig.step, saved, dlogits, hidden.gradient); },
-      {hidden.named("hidden")});
+  const OwnedTensor targets({4}, DType::i32, {12, 0, kNoTarget, 5});
+  const OwnedTensor loss({4}, DType::f64), correct({4}, DType::u8);
+  const auto run = [&] {
+    rig.saved.reset();
+    head.forward(rig.step, hidden.value, rows, saved);
+    head.predict(rig.step, {.targets = targets, .factor = 0.25, .loss = loss, .correct = correct},
+                 saved);
+    double total = 0;
+    for (const double one : loss.values()) total += 0.25 * one;
+    return total;
+  };
+  run();
+  head.backward(rig.step, saved, hidden.gradient);
+  const OwnedTensor gradients(rig.params.grads().shape(), DType::f64,
+                              values_of(rig.params.grads()));
+  std::vector<CheckedInput> inputs{hidden.named("hidden")};
+  for (const Param& param : rig.params.all()) {
+    inputs.push_back(
+        {param.name, param.value, gradients.tensor().slice(param.offset, param.shape)});
+  }
+  check_gradients(run, inputs, {.step = 1e-5, .relative_error = 1e-7, .coordinates = 60});
+}
+
+// More rows than there are logits for at a time: loss, draws and gradients are those of the parts.
+TEST(MlmHead, WorksOnAFewRowsAtATime) {
+  constexpr int64_t kVocab = 300'000, kWidth = 2;
+  const int64_t at_once = MlmHead::rows_at_once(kVocab, DType::f32);
+  ASSERT_EQ(at_once, 64);
+  constexpr int64_t n = 104, kPart = 50;
+  Context context(Device::cpu);
+  Arena saved_memory(Device::cpu);
+  Params params(DType::f32);
+  const Param& table = params.add("table", {kVocab, kWidth}, ParamKind::weight);
+  MlmHead head(params, "head", kWidth, table, kEpsilon);
+  params.allocate(context);
+  params.initialise(context, 3, 0.5);
+  Step step{.context = context, .saved = saved_memory};
+  const OwnedTensor hidden = random_tensor({n, kWidth}, DType::f32, 1);
+  const OwnedTensor targets = random_integers({n}, DType::i32, kVocab, 2);
+  const OwnedTensor loss({n}, DType::f32), correct({n}, DType::u8), samples({n}, DType::i32);
+  const RandomStream stream(5, Site("draws"), 0);
+  std::vector<double> rows_of(n);
+  std::iota(rows_of.begin(), rows_of.end(), 0.0);
+  const OwnedTensor rows({n}, DType::i32, rows_of);
+  const auto run = [&](int64_t first, int64_t count) {
+    MlmHead::Saved saved;
+    const OwnedTensor dhidden({n, kWidth}, DType::f32);
+    head.forward(step, hidden, rows.tensor().slice(first, {count}), saved);
+    head.predict(step,
+                 {.targets = targets.tensor().slice(first, {count}),
+                  .factor = 0.5,
+                  .loss = loss.tensor().slice(first, {count}),
+                  .correct = correct.tensor().slice(first, {count}),
+                  .samples = samples.tensor().slice(first, {count}),
+                  .stream = stream,
+                  .first_row = first},
+                 saved);
+    head.backward(step, saved, dhidden);
+    saved_memory.reset();
+    return values_of(dhidden.tensor().slice(first * kWidth, {count, kWidth}));
+  };
+  const std::vector<double> whole = run(0, n);
+  EXPECT_LT(context.scratch().high_water_bytes(), at_once * kVocab * 4 + (4 << 20));
+  const std::vector<double> losses = loss.values(), drawn = samples.values();
+  const std::vector<double> gradients = values_of(params.grads());
+  context.fill_zero(params.grads());
+  const std::vector<double> first = run(0, n - kPart), rest = run(n - kPart, kPart);
+  EXPECT_EQ(loss.values(), losses);
+  EXPECT_EQ(samples.values(), drawn);
+  std::vector<double> parts(first);
+  parts.insert(parts.end(), rest.begin(), rest.end());
+  expect_close("dhidden", parts, whole, {1e-4, 1e-6});
+  expect_close("gradients", values_of(params.grads()), gradients, {1e-4, 1e-5});
 }
 
 TEST(LayerGradient, DiscriminatorHead) {

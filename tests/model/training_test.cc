@@ -15,12 +15,6 @@
 namespace funnel::testing {
 namespace {
 
-double mean_of(const ConstTensor& tensor) {
-  double total = 0;
-  for (double value : values_of(tensor)) total += value;
-  return total / static_cast<double>(tensor.elements());
-}
-
 // The head normalises its output, so logits are normal with variance width * sigma^2, sigma =
 // 0.8796
 // * 0.02, and their log-sum-exp is ln(vocab) + width * sigma^2 / 2.
@@ -36,8 +30,6 @@ TEST(UntrainedModel, HasTheExpectedLosses) {
 
   Rig rig(DType::f32, "electra", config);
   const double total = rig.forward(inputs);
-  const Electra::Saved& saved = *rig.model().electra();
-  EXPECT_NEAR(mean_of(saved.generator.logsumexp), 10.445, 0.01);
   // The targets' own logits have a deviation of 0.49, over 160 predictions.
   const double generator = rig.model().metrics().mlm_loss;
   EXPECT_NEAR(generator, 10.445, 3 * 0.49 / std::sqrt(160.0));

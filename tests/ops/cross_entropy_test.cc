@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "core/ops/vocabulary_loss.h"
 #include "tests/reference/losses.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/tolerances.h"
@@ -17,30 +18,29 @@ std::vector<double> flags(const std::vector<bool>& flags) {
   return {flags.begin(), flags.end()};
 }
 
-// Outputs of the forward pass.
 struct Losses {
-  OwnedTensor loss, logsumexp, correct;
+  OwnedTensor loss, correct;
   Losses(int64_t rows, DType dtype)
-      : loss({rows}, compute_dtype(dtype)),
-        logsumexp({rows}, compute_dtype(dtype)),
-        correct({rows}, DType::u8) {}
+      : loss({rows}, compute_dtype(dtype)), correct({rows}, DType::u8) {}
 };
 
 Losses forward(const Tensor& logits, const Tensor& targets) {
-  Context& context = context_under_test();
   Losses out(logits.rows(), logits.dtype());
-  cross_entropy_forward(context, {.logits = logits,
-                                  .targets = targets,
-                                  .loss = out.loss,
-                                  .logsumexp = out.logsumexp,
-                                  .correct = out.correct});
+  vocabulary_loss(context_under_test(),
+                  {.logits = logits, .targets = targets, .loss = out.loss, .correct = out.correct});
   return out;
 }
 
-void backward(const Tensor& logits, const Tensor& targets, const Tensor& logsumexp, double factor) {
-  Context& context = context_under_test();
-  cross_entropy_backward(
-      context, {.logits = logits, .targets = targets, .logsumexp = logsumexp, .factor = factor});
+// The losses; logits become their gradient.
+Losses backward(const Tensor& logits, const Tensor& targets, double factor) {
+  Losses out(logits.rows(), logits.dtype());
+  vocabulary_loss(context_under_test(), {.logits = logits,
+                                         .targets = targets,
+                                         .loss = out.loss,
+                                         .correct = out.correct,
+                                         .wants_gradient = true,
+                                         .factor = factor});
+  return out;
 }
 
 TEST(CrossEntropy, AgreesWithReference) {
@@ -55,10 +55,12 @@ TEST(CrossEntropy, AgreesWithReference) {
       const Tolerance tolerance = tolerance_of(compute_dtype(dtype), Kind::row);
       const Losses found = forward(logits, targets);
       expect_close("loss", found.loss.values(), expected.loss, tolerance);
-      expect_close("logsumexp", found.logsumexp.values(), expected.logsumexp, tolerance);
       EXPECT_EQ(found.correct.values(), flags(expected.correct));
 
-      backward(logits, targets, found.logsumexp, 0.37);
+      EXPECT_EQ(logits.values(), original);
+      const Losses again = backward(logits, targets, 0.37);
+      EXPECT_TRUE(same_bits(again.loss, found.loss));
+      EXPECT_TRUE(same_bits(again.correct, found.correct));
       expect_close("dlogits", logits.values(),
                    ref::cross_entropy_backward(original, integers_of(targets), rows, vocab, 0.37),
                    tolerance_of(dtype, Kind::row));
@@ -81,7 +83,7 @@ TEST(CrossEntropy, Extremes) {
     EXPECT_EQ(loss[3], 0.0);
     EXPECT_TRUE(std::isfinite(loss[1]) && std::isfinite(loss[2]));
     EXPECT_EQ(found.correct.values(), (std::vector<double>{1, 1, 1, 1}));
-    backward(logits, targets, found.logsumexp, 1.0);
+    backward(logits, targets, 1.0);
     for (const double gradient : logits.values()) EXPECT_TRUE(std::isfinite(gradient));
   }
 }
@@ -113,7 +115,7 @@ TEST(CrossEntropy, CentralDifferences) {
   const OwnedTensor logits = random_tensor({5, 33}, DType::f64, 3, 0, 2);
   const OwnedTensor targets = random_integers({5}, DType::i32, 33, 4);
   const OwnedTensor dlogits(Shape{5, 33}, DType::f64, logits.values());
-  backward(dlogits, targets, forward(logits, targets).logsumexp, 0.2);
+  backward(dlogits, targets, 0.2);
   check_gradients(
       [&] {
         double total = 0;
@@ -130,10 +132,7 @@ TEST(CrossEntropy, AbsentTargetsCountForNothing) {
     const OwnedTensor alone({4, 33}, dtype, logits.values());
     const OwnedTensor targets({4}, DType::i32, {7, kNoTarget, 0, kNoTarget});
     const OwnedTensor all({4}, DType::i32, {7, 1, 0, 2});
-    const Losses found = forward(logits, targets), expected = forward(alone, all);
-    backward(logits, targets, found.logsumexp, 0.3);
-    backward(alone, all, expected.logsumexp, 0.3);
-    EXPECT_EQ(found.logsumexp.values(), expected.logsumexp.values());
+    const Losses found = backward(logits, targets, 0.3), expected = backward(alone, all, 0.3);
     for (size_t row = 0; row < 4; ++row) {
       const bool absent = row % 2 == 1;
       EXPECT_EQ(found.loss.values()[row], absent ? 0 : expected.loss.values()[row]);
@@ -153,12 +152,11 @@ TEST(CrossEntropy, BadTargets) {
     const OwnedTensor targets({2}, DType::i32, {0, bad});
     if (device_under_test() == Device::cpu) {
       EXPECT_THROW(forward(logits, targets), Error);
-      EXPECT_THROW(backward(logits, targets, zero_tensor({2}, DType::f32), 1.0), Error);
+      EXPECT_THROW(backward(logits, targets, 1.0), Error);
     } else {
-      const Losses found = forward(logits, targets);
+      const Losses found = backward(logits, targets, 1.0);  // within bounds
       EXPECT_TRUE(std::isfinite(found.loss.values()[0]));
       EXPECT_TRUE(std::isnan(found.loss.values()[1]));
-      backward(logits, targets, found.logsumexp, 1.0);  // within bounds
     }
   }
 }

@@ -12,9 +12,7 @@
 #include "core/model/model_cost.h"
 #include "core/model/pretrain_task.h"
 #include "core/ops/clip.h"
-#include "core/ops/cross_entropy.h"
 #include "core/ops/embedding.h"
-#include "core/ops/sampling.h"
 #include "core/optim/adamw.h"
 #include "tools/funnel_bench/random_pool.h"
 #include "tools/funnel_bench/synthetic_batch.h"
@@ -148,7 +146,7 @@ class LayerBench {
     const Tensor hidden = random(kept, {shard_.input_ids.elements(), config.width});
     const Tensor dhidden = random(kept, hidden.shape());
     const Tensor rows = kept.tensor({n}, DType::i32), drawn = kept.tensor({n}, DType::i32);
-    const Tensor loss = kept.tensor({n}, DType::f32), lse = kept.tensor({n}, DType::f32);
+    const Tensor loss = kept.tensor({n}, DType::f32);
     const Tensor correct = kept.tensor({n}, DType::u8);
     const ConstTensor targets = shard_.targets.reshaped({n});
     flatten_positions(context_, shard_.positions, shard_.seq(), rows);
@@ -160,13 +158,14 @@ class LayerBench {
         samples ? "MLM head, loss, sampling" : "MLM head, loss", 1, flops,
         [&] {
           head.forward(pass, hidden, rows, saved);
-          cross_entropy_forward(context_, {saved.logits, targets, loss, lse, correct});
-          if (samples) sample_tokens(context_, {saved.logits, {}, 0, drawn});
+          head.predict(pass,
+                       {.targets = targets,
+                        .loss = loss,
+                        .correct = correct,
+                        .samples = samples ? drawn : Tensor()},
+                       saved);
         },
-        [&] {
-          cross_entropy_backward(context_, {saved.logits, targets, lse, 1.0});
-          head.backward(pass, saved, saved.logits, dhidden);
-        });
+        [&] { head.backward(pass, saved, dhidden); });
   }
 
   void discriminator_head(const FunnelConfig& config) {
