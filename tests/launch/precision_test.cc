@@ -77,6 +77,19 @@ void expect_same_report(const StepReport& found, const StepReport& expected) {
   EXPECT_FALSE(found.skipped);
 }
 
+// Three steps of bf16 give what three of fp32 do.
+void expect_three_same_steps(const RunConfig& config) {
+  PrecisionRun fp32(with_precision(config, Precision::fp32), Device::cpu), bf16 = bf16_run(config);
+  for (int64_t step = 0; step < 3; ++step) {
+    SCOPED_TRACE(concat("step ", step));
+    expect_same_report(bf16.step(step), fp32.step(step));
+  }
+  const HostState found = bf16.state(), expected = fp32.state();
+  EXPECT_LE(distance(found.values, expected.values), kTolerance);
+  EXPECT_LE(distance(found.moment1, expected.moment1), kTolerance);
+  EXPECT_LE(distance(found.moment2, expected.moment2), kTolerance);
+}
+
 struct Case {
   Objective objective;
   double activation_dropout;  // without it a device joins GELU to the product before it
@@ -92,15 +105,15 @@ class PrecisionTest : public ::testing::TestWithParam<Case> {
 };
 
 TEST_P(PrecisionTest, ThreeStepsOfBf16AreThoseOfFp32) {
-  PrecisionRun fp32(with_precision(config, Precision::fp32), Device::cpu), bf16 = bf16_run(config);
-  for (int64_t step = 0; step < 3; ++step) {
-    SCOPED_TRACE(concat("step ", step));
-    expect_same_report(bf16.step(step), fp32.step(step));
-  }
-  const HostState found = bf16.state(), expected = fp32.state();
-  EXPECT_LE(distance(found.values, expected.values), kTolerance);
-  EXPECT_LE(distance(found.moment1, expected.moment1), kTolerance);
-  EXPECT_LE(distance(found.moment2, expected.moment2), kTolerance);
+  expect_three_same_steps(config);
+}
+
+// A device computes attention of such heads in kernels of their own.
+TEST(PrecisionOfHeadsOf64, ThreeStepsOfBf16AreThoseOfFp32) {
+  RunConfig config = small_run(Objective::electra);
+  config.pretrain.model.head_width = 64;
+  config.optimizer.warmup_steps = 0;
+  expect_three_same_steps(config);
 }
 
 TEST_P(PrecisionTest, ResumesBitForBit) {
