@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "core/base/error.h"
+#include "core/layers/heads.h"
 #include "core/model/model_memory.h"
 
 namespace funnel {
@@ -22,12 +23,16 @@ constexpr int64_t kWorkspace = int64_t{32} << 20, kPieces = int64_t{16} << 20;
 constexpr int64_t kRoomToGrow = 2;
 
 // The largest of the passing matrices: attention's scores, of which a layer's backward pass holds
-// four, and the feed-forward layer's; logits are kept, not passing.
+// four, the feed-forward layer's, and the logits of as many rows as exist at a time.
 int64_t scratch_bytes(const RunConfig& config, int64_t sequences) {
   const FunnelConfig& model = config.pretrain.model;
   const int64_t seq = config.data.seq_len;
   const int64_t scores = 4 * model.heads * seq * seq, inner = 2 * model.inner * seq;
-  return sequences * std::max(scores, inner) * kFloat;
+  const DType dtype = activation_dtype(config);
+  const int64_t rows = std::min(sequences * config.corruption.predictions,
+                                MlmHead::rows_at_once(model.vocab, dtype));
+  const int64_t logits = rows * model.vocab * size_of(dtype);
+  return std::max(sequences * std::max(scores, inner) * kFloat, logits);
 }
 
 int64_t as_mib(int64_t bytes) {

@@ -78,6 +78,7 @@ struct MaxPoolForwardRow {
 
 template <class T>
 struct MaxPoolBackwardRow {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   PoolWindows windows;
   int64_t pooled, width;
   const T* x;

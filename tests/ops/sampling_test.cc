@@ -22,7 +22,7 @@ RandomStream test_stream(int64_t step = 3) {
 ref::Integers sample(const Tensor& logits, const RandomStream& stream, int64_t first_row = 0) {
   const int64_t rows = logits.rows();
   const OwnedTensor targets({rows}, DType::i32, std::vector<double>(rows, kNoTarget));
-  const OwnedTensor loss({rows}, logits.dtype()), correct({rows}, DType::u8);
+  const OwnedTensor loss({rows}, compute_dtype(logits.dtype())), correct({rows}, DType::u8);
   const OwnedTensor samples({rows}, DType::i32);
   vocabulary_loss(context_under_test(), {.logits = logits,
                                          .targets = targets,
