@@ -27,6 +27,7 @@ class LayerBench {
   LayerBench(Context& context, const RunConfig& config, int repeats)
       : config_(config),
         repeats_(repeats),
+        dtype_(storage_dtype(config.precision, context.device())),
         context_(context),
         saved_(context.device()),
         batch_memory_(context.device()),
@@ -75,18 +76,18 @@ class LayerBench {
   }
 
   Tensor random(Arena& arena, Shape shape) {
-    const Tensor tensor = arena.tensor(shape, DType::f32);
-    const RandomPool numbers(context_, DType::f32, tensor.elements());
+    const Tensor tensor = arena.tensor(shape, dtype_);
+    const RandomPool numbers(context_, dtype_, tensor.elements());
     context_.copy(numbers.all().reshaped(shape), tensor);
     context_.synchronize();
     return tensor;
   }
 
   void network(const std::string& prefix, const FunnelConfig& config) {
-    Params params(DType::f32);
+    Params params(dtype_);
     const TransformerLayer layer(params, "layer", layer_sizes(config));
     initialise(params);
-    PositionTables tables(DType::f32, config.width);
+    PositionTables tables(dtype_, config.width);
     Arena kept(context_.device());
     Step planning{.context = context_, .saved = kept, .seed = 1, .training = true};
     const SequenceInputs inputs{shard_.batch(), shard_.seq(), shard_.segments, {}};
@@ -121,7 +122,7 @@ class LayerBench {
 
   void embedding(int64_t calls) {
     const FunnelConfig& model = config_.pretrain.model;
-    Params params(DType::f32);
+    Params params(dtype_);
     const Embedding embedding(params, "embedding", model.vocab, model.embedding_width, 1e-8,
                               model.hidden_dropout);
     initialise(params);
@@ -137,7 +138,7 @@ class LayerBench {
 
   void mlm_head(const FunnelConfig& config, bool samples) {
     const int64_t n = shard_.positions.elements();
-    Params params(DType::f32);
+    Params params(dtype_);
     const Param& table =
         params.add("table", {config.vocab, config.embedding_width}, ParamKind::weight);
     const MlmHead head(params, "head", config.width, table, 1e-8);
@@ -146,7 +147,7 @@ class LayerBench {
     const Tensor hidden = random(kept, {shard_.input_ids.elements(), config.width});
     const Tensor dhidden = random(kept, hidden.shape());
     const Tensor rows = kept.tensor({n}, DType::i32), drawn = kept.tensor({n}, DType::i32);
-    const Tensor loss = kept.tensor({n}, DType::f32);
+    const Tensor loss = kept.tensor({n}, compute_dtype(dtype_));
     const Tensor correct = kept.tensor({n}, DType::u8);
     const ConstTensor targets = shard_.targets.reshaped({n});
     flatten_positions(context_, shard_.positions, shard_.seq(), rows);
@@ -170,7 +171,7 @@ class LayerBench {
 
   void discriminator_head(const FunnelConfig& config) {
     const int64_t n = shard_.input_ids.elements();
-    Params params(DType::f32);
+    Params params(dtype_);
     const DiscriminatorHead head(params, "head", config.width);
     initialise(params);
     Arena kept(context_.device());
@@ -187,12 +188,13 @@ class LayerBench {
   // Under "forward" what is paid for each shard (clearing and measuring gradients), under
   // "backward" the update.
   void optimizer() {
-    Params params(DType::f32);
+    Params params(dtype_);
     const PretrainTask task(params, config_.pretrain);
     initialise(params);
     const int64_t n = params.flat_elements();
     Arena kept(context_.device());
-    const Tensor m = kept.tensor({n}, DType::f32), v = kept.tensor({n}, DType::f32);
+    const Tensor m = kept.tensor({n}, params.values().dtype());
+    const Tensor v = kept.tensor({n}, params.values().dtype());
     const Tensor norm = kept.tensor({1}, DType::f64);
     context_.fill_zero(m);
     context_.fill_zero(v);
@@ -208,6 +210,7 @@ class LayerBench {
                      {.values = params.values(),
                       .moment1 = m,
                       .moment2 = v,
+                      .rounded = params.rounded_values(),
                       .grads = params.grads(),
                       .table = table,
                       .step = 1,
@@ -217,6 +220,7 @@ class LayerBench {
 
   const RunConfig& config_;
   int repeats_;
+  DType dtype_;  // of activations and of the weights that layers read
   Context& context_;
   Arena saved_, batch_memory_;
   SyntheticBatch batch_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times of the parts of a pretraining step, on one thread of the CPU or on a CUDA device.
+// Times of the parts of a pretraining step, on one thread of the CPU or on a CUDA device, in the
+// precision that the configuration asks for there.
 #pragma once
 
 #include <string>

@@ -13,10 +13,10 @@
 namespace funnel {
 namespace {
 
-// A core's multiply-adds, or a large product on a GPU.
-double peak_flops(Context& context, const BenchOptions& options) {
+// A core's multiply-adds, or a large product on a GPU of what the step multiplies.
+double peak_flops(Context& context, DType dtype, const BenchOptions& options) {
   if (context.device() == Device::cpu) return measure_fma_peak();
-  const Measurement product = matmul_ceiling(context, DType::f32, options.edge, options.repeats);
+  const Measurement product = matmul_ceiling(context, dtype, options.edge, options.repeats);
   FUNNEL_CHECK(product.right(), "the product that is to show the device's peak is wrong");
   return 1e3 * product.flops / *product.milliseconds;
 }
@@ -58,7 +58,7 @@ StepTimes bench_step(Comm& comm, Device device, const BenchOptions& options) {
   times.step_flops = static_cast<double>(flops.training()) * static_cast<double>(times.batch);
   {
     Context context(device);
-    times.peak_flops = peak_flops(context, options);
+    times.peak_flops = peak_flops(context, storage_dtype(config.precision, device), options);
     if (comm.size() == 1) times.parts = bench_layers(context, config, options.repeats);
   }
   time_whole_step(comm, device, config, options.repeats, times);
