@@ -81,10 +81,6 @@ class Stages:
     def overrides(self, *more):
         return [word for one in (*self.sizes["overrides"], *more) for word in ("--set", one)]
 
-    def has_bf16(self):
-        """Whether runs can be told to work in bf16."""
-        return "optional Precision precision" in (self.root / "configs/schema.proto").read_text()
-
     def bench(self, stage, command, *arguments, name, seconds=None):
         """Runs funnel-bench and gives what it wrote, or None if it wrote nothing."""
         file = self.work / f"{name}.json"
@@ -219,7 +215,7 @@ class Stages:
         for model in self.sizes["models"]:
             shape = [f"train.global_batch={self.sizes['batches'][0]}", "train.logical_shards=1"]
             found, said = self.bench(stage, command, "--config", self.config(model), "--vocab", 512 if model == "tiny" else 30522,
-                                     "--dtype", "f32,bf16" if self.has_bf16() else "f32", *self.overrides(*shape),
+                                     "--dtype", "f32,bf16", *self.overrides(*shape),
                                      name=f"{command}-{model}")
             if found is None:
                 raise Failed(f"{model}: {said}")
@@ -231,18 +227,16 @@ class Stages:
         self.need(stage, "step")
         stage.data["steps"] = []
         for model in self.sizes["models"]:
-            for precision in ("BF16", "FP32") if self.has_bf16() else (None,):
+            for precision in ("BF16", "FP32"):
                 found = self.time_step(stage, model, precision)
                 if found is not None:
-                    stage.data["steps"].append({**found, "precision": precision or "FP32"})
+                    stage.data["steps"].append({**found, "precision": precision})
         if not stage.data["steps"]:
             stage.fail("no step could be timed")
 
     def time_step(self, stage, model, precision):
         for batch in self.sizes["batches"]:
-            shape = [f"train.global_batch={batch}", "train.logical_shards=1"]
-            if precision is not None:
-                shape.append(f"precision={precision}")
+            shape = [f"train.global_batch={batch}", "train.logical_shards=1", f"precision={precision}"]
             found, said = self.bench(stage, "step", "--config", self.config(model), "--vocab", 512 if model == "tiny" else 30522,
                                      "--edge", self.sizes["edge"], *self.overrides(*shape), name=f"step-{model}-{precision}")
             if found is not None:
@@ -277,9 +271,8 @@ class Stages:
     def training(self, stage):
         """A run whose loss must fall, beside the CPU's from the same seed."""
         steps = self.sizes["training_steps"]
-        exact = ["precision=FP32"] if self.has_bf16() else []
-        here = losses(self.train(stage, "training-cuda", "cuda", steps, *exact))
-        there = losses(self.train(stage, "training-cpu", "cpu", min(20, steps), *exact))
+        here = losses(self.train(stage, "training-cuda", "cuda", steps, "precision=FP32"))
+        there = losses(self.train(stage, "training-cpu", "cpu", min(20, steps), "precision=FP32"))
         stage.data.update({"steps": steps, "first": here[0], "last": here[-1]})
         apart = max(abs(a - b) / abs(b) for a, b in zip(here, there))
         stage.data["apart"] = apart
