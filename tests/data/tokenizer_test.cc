@@ -13,6 +13,7 @@
 
 #include "data/tokenizer_ascii.h"
 #include "tests/data/expect_error.h"
+#include "tests/data/naive_match.h"
 #include "tests/data/small_vocabulary.h"
 
 namespace funnel {
@@ -163,23 +164,6 @@ TEST(Words, BlockBordersDoNotShow) {
     }
     ASSERT_EQ(words_of(text, kCased), naive_words(characters)) << text;
   }
-}
-
-// WordPiece as its definition says it: always try the longest rest first.
-std::vector<int32_t> naive_match(const Vocabulary& vocabulary, const std::string& word) {
-  std::vector<int32_t> ids;
-  for (size_t begin = 0; begin < word.size();) {
-    int32_t id = -1;
-    size_t length = word.size() - begin;
-    for (; length > 0; --length) {
-      id = vocabulary.find((begin == 0 ? "" : "##") + word.substr(begin, length));
-      if (id >= 0) break;
-    }
-    if (id < 0) return {};
-    ids.push_back(id);
-    begin += length;
-  }
-  return ids;
 }
 
 std::string random_word(std::mt19937& random, size_t longest) {

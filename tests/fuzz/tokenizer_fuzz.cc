@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "data/tokenizer.h"
+#include "tests/data/naive_match.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace funnel {
@@ -16,22 +17,6 @@ constexpr char kSpecialPieces[] = "<pad>\n<unk>\n<cls>\n<sep>\n<mask>\n";
 
 void require(bool holds) {
   if (!holds) std::abort();
-}
-
-std::vector<int32_t> naive_match(const Vocabulary& vocabulary, const std::string& word) {
-  std::vector<int32_t> ids;
-  for (size_t begin = 0; begin < word.size();) {
-    int32_t id = -1;
-    size_t length = word.size() - begin;
-    for (; length > 0; --length) {
-      id = vocabulary.find((begin == 0 ? "" : "##") + word.substr(begin, length));
-      if (id >= 0) break;
-    }
-    if (id < 0) return {};
-    ids.push_back(id);
-    begin += length;
-  }
-  return ids;
 }
 
 void check_matches(const Words& words, const Vocabulary& vocabulary) {

@@ -8,35 +8,15 @@
 #include <cmath>
 
 #include "core/backend/device.h"
-#include "launch/checkpoint.h"
-#include "launch/trainer.h"
 #include "parallel/nccl_comm.h"
 #include "tests/cudacpu/call_counts.h"
 #include "tests/cudacpu/options.h"
-#include "tests/data/small_vocabulary.h"
-#include "tests/data/temporary_folder.h"
-#include "tests/launch/learner_fixture.h"
+#include "tests/launch/lives_fixture.h"
 
 namespace funnel::testing {
 namespace {
 
 constexpr double kTolerance = 1e-5;  // relative, in f32
-
-// A learner on a device with its feed.
-struct DeviceRun {
-  DeviceRun(const RunConfig& config, Device device, bool records = true)
-      : learner(solo, config, device, records), feed(config, learner.shards(), 3) {}
-
-  StepReport step(int64_t number) { return learner.train_step(number, feed.source(), false); }
-  HostState state() {
-    learner.download_state();
-    return learner.host_state();
-  }
-
-  SoloComm solo;
-  Learner learner;
-  MemoryFeed feed;
-};
 
 // Errors count against the largest expected element.
 void expect_agreement(const std::string& what, const Tensor& found, const Tensor& expected,
@@ -65,13 +45,13 @@ class DeviceLearner : public ::testing::TestWithParam<Objective> {
 };
 
 TEST_P(DeviceLearner, StartsFromTheSameBits) {
-  DeviceRun cpu(config, Device::cpu), cuda(config, Device::cuda);
+  LearnerRun cpu(config, Device::cpu), cuda(config, Device::cuda);
   EXPECT_TRUE(same_bits(cuda.state().values, cpu.state().values));
   EXPECT_TRUE(same_bits(cuda.state().moment2, cpu.state().moment2));
 }
 
 TEST_P(DeviceLearner, ThreeStepsAreThoseOfTheCpu) {
-  DeviceRun cpu(config, Device::cpu), cuda(config, Device::cuda);
+  LearnerRun cpu(config, Device::cpu), cuda(config, Device::cuda);
   for (int64_t step = 0; step < 3; ++step) {
     SCOPED_TRACE(concat("step ", step));
     expect_same_report(cuda.step(step), cpu.step(step));
@@ -85,7 +65,7 @@ TEST_P(DeviceLearner, ThreeStepsAreThoseOfTheCpu) {
 // Given to the device as graphs or kernel by kernel, in whatever order streams work, a step's bits
 // are the same, and the host waits once, for the numbers that it reports.
 TEST_P(DeviceLearner, RecordedStepsAreThoseOfSingleLaunches) {
-  DeviceRun recorded(config, Device::cuda), launched(config, Device::cuda, /*records=*/false);
+  LearnerRun recorded(config, Device::cuda), launched(config, Device::cuda, /*records=*/false);
   for (int64_t step = 0; step < 5; ++step) {
     SCOPED_TRACE(concat("step ", step));
     cudacpu::set_option("streams", "lazy");
@@ -102,13 +82,11 @@ TEST_P(DeviceLearner, RecordedStepsAreThoseOfSingleLaunches) {
     if (step > 2) EXPECT_EQ(after.graph_launches - before.graph_launches, pieces);
     if (step > 3) EXPECT_EQ(after.graph_instantiations, before.graph_instantiations);
   }
-  EXPECT_TRUE(same_bits(recorded.state().values, launched.state().values));
-  EXPECT_TRUE(same_bits(recorded.state().moment1, launched.state().moment1));
-  EXPECT_TRUE(same_bits(recorded.state().moment2, launched.state().moment2));
+  EXPECT_TRUE(same_bits(recorded.state(), launched.state()));
 }
 
 TEST_P(DeviceLearner, EvaluatesAsTheCpu) {
-  DeviceRun cpu(config, Device::cpu), cuda(config, Device::cuda);
+  LearnerRun cpu(config, Device::cpu), cuda(config, Device::cuda);
   const auto found = cuda.learner.evaluate(1, cuda.feed.source()).to_array();
   const auto expected = cpu.learner.evaluate(1, cpu.feed.source()).to_array();
   for (size_t i = 0; i < found.size(); ++i) {
@@ -117,23 +95,16 @@ TEST_P(DeviceLearner, EvaluatesAsTheCpu) {
 }
 
 TEST_P(DeviceLearner, ResumesBitForBit) {
-  DeviceRun whole(config, Device::cuda), first(config, Device::cuda), second(config, Device::cuda);
+  LearnerRun whole(config, Device::cuda), first(config, Device::cuda), second(config, Device::cuda);
   for (int64_t step = 0; step < 3; ++step) whole.step(step);
   for (int64_t step = 0; step < 2; ++step) first.step(step);
-  const HostState from = first.state(), to = second.learner.host_state();
-  std::memcpy(to.values.data(), from.values.data(), from.values.bytes());
-  std::memcpy(to.moment1.data(), from.moment1.data(), from.moment1.bytes());
-  std::memcpy(to.moment2.data(), from.moment2.data(), from.moment2.bytes());
-  second.learner.upload_state();
-  second.feed.seek(2);
+  second.resume(first, 2);
   second.step(2);
-  EXPECT_TRUE(same_bits(second.state().values, whole.state().values));
-  EXPECT_TRUE(same_bits(second.state().moment1, whole.state().moment1));
-  EXPECT_TRUE(same_bits(second.state().moment2, whole.state().moment2));
+  EXPECT_TRUE(same_bits(second.state(), whole.state()));
 }
 
 TEST_P(DeviceLearner, AllocatesNothingAfterTheFirstSteps) {
-  DeviceRun run(config, Device::cuda);
+  LearnerRun run(config, Device::cuda);
   for (int64_t step = 0; step < 2; ++step) run.step(step);
   const int64_t before = Buffer::allocations();
   run.step(2);
@@ -174,7 +145,7 @@ TEST(DeviceRanks, WaitOnceInAStep) {
   EXPECT_TRUE(same_bits(learnt[0], learnt[1]));
   Learnt expected;
   select_cuda_device(0);
-  DeviceRun one(config, Device::cuda);
+  LearnerRun one(config, Device::cuda);
   for (const int64_t step : {6, 7, 8, 9, 10, 11}) expected.add(one.step(step));
   const HostState state = one.state();
   const float* values = state.values.as<float>();
@@ -182,44 +153,17 @@ TEST(DeviceRanks, WaitOnceInAStep) {
   EXPECT_TRUE(same_bits(learnt[0], expected));
 }
 
-// A run of a few lives, each on its device.
-class DeviceTrainer : public ::testing::Test {
+class DeviceTrainer : public LivesTest {
  protected:
-  DeviceTrainer() : config_(small_run(Objective::electra)) {
-    write_numbered_data(folder_ / "data", 24, 16, 40, 8, 16);
-    config_.train.eval_batches = 0;
-  }
-
-  // Trains `run` on to `steps` and returns the values of its checkpoint.
-  std::vector<float> train(const std::string& run, int64_t steps, Device device) {
-    config_.train.steps = steps;
-    SoloComm solo;
-    const RunPaths paths{{{folder_ / "data"}}, folder_ / run};
-    EXPECT_EQ(Trainer(solo, config_, paths, {device, "under test"}).run(), ExitCode::kDone);
-    Learner learner(solo, config_);
-    TrainingState state;
-    state.layout = learner.layout();
-    state.values = learner.params().values();
-    state.moment1 = learner.moment1();
-    state.moment2 = learner.moment2();
-    load_newest_checkpoint(solo, paths.run / "checkpoints", state);
-    EXPECT_EQ(state.step, steps);
-    Learnt learnt;
-    learnt.take_state(learner);
-    return learnt.values;
-  }
-
-  RunConfig config_;
-  TemporaryFolder folder_;
+  DeviceTrainer() : LivesTest(Objective::electra) {}
 };
 
 TEST_F(DeviceTrainer, ARunMovesBetweenDevices) {
-  config_.optimizer.warmup_steps = 0;
   std::vector<float> expected;
-  for (int64_t steps : {2, 3, 5}) expected = train("stays", steps, Device::cpu);
+  for (int64_t steps : {2, 3, 5}) expected = train("stays", steps, Device::cpu).values;
   train("moves", 2, Device::cpu);
   train("moves", 3, Device::cuda);
-  const std::vector<float> found = train("moves", 5, Device::cpu);
+  const std::vector<float> found = train("moves", 5, Device::cpu).values;
   double largest = 0, worst = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
     largest = std::max(largest, std::abs(static_cast<double>(expected[i])));

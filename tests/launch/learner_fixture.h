@@ -77,6 +77,31 @@ class MemoryFeed {
   PretrainBatch current_;
 };
 
+// A learner on a device with its feed of three batches.
+struct LearnerRun {
+  LearnerRun(const RunConfig& config, Device device, bool records = true)
+      : learner(solo, config, device, records), feed(config, learner.shards(), 3) {}
+
+  StepReport step(int64_t number) { return learner.train_step(number, feed.source(), false); }
+  HostState state() {
+    learner.download_state();
+    return learner.host_state();
+  }
+  // Goes on from where another run is, with the next step.
+  void resume(LearnerRun& other, int64_t step) {
+    const HostState from = other.state(), to = learner.host_state();
+    std::memcpy(to.values.data(), from.values.data(), from.values.bytes());
+    std::memcpy(to.moment1.data(), from.moment1.data(), from.moment1.bytes());
+    std::memcpy(to.moment2.data(), from.moment2.data(), from.moment2.bytes());
+    learner.upload_state();
+    feed.seek(step);
+  }
+
+  SoloComm solo;
+  Learner learner;
+  MemoryFeed feed;
+};
+
 // All that learning leaves behind, for comparison bit by bit.
 struct Learnt {
   std::vector<double> reports;
@@ -104,6 +129,11 @@ struct Learnt {
 template <class T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+inline bool same_bits(const HostState& a, const HostState& b) {
+  return same_bits(a.values, b.values) && same_bits(a.moment1, b.moment1) &&
+         same_bits(a.moment2, b.moment2);
 }
 
 inline bool same_bits(const Learnt& a, const Learnt& b) {

@@ -6,11 +6,7 @@
 
 #include <cmath>
 
-#include "launch/checkpoint.h"
-#include "launch/trainer.h"
-#include "tests/data/small_vocabulary.h"
-#include "tests/data/temporary_folder.h"
-#include "tests/launch/learner_fixture.h"
+#include "tests/launch/lives_fixture.h"
 
 namespace funnel::testing {
 namespace {
@@ -28,22 +24,11 @@ RunConfig with_precision(RunConfig config, Precision precision) {
   return config;
 }
 
-struct PrecisionRun {
-  PrecisionRun(const RunConfig& config, Device device)
-      : learner(solo, config, device), feed(config, learner.shards(), 3) {
-    // Logits of bf16 would draw other words here and there, and the runs would read other texts.
+// Logits of bf16 would draw other words here and there, and the runs would read other texts.
+struct PrecisionRun : LearnerRun {
+  PrecisionRun(const RunConfig& config, Device device) : LearnerRun(config, device) {
     feed.gives_samples = true;
   }
-
-  StepReport step(int64_t number) { return learner.train_step(number, feed.source(), false); }
-  HostState state() {
-    learner.download_state();
-    return learner.host_state();
-  }
-
-  SoloComm solo;
-  Learner learner;
-  MemoryFeed feed;
 };
 
 PrecisionRun bf16_run(const RunConfig& config) {
@@ -120,16 +105,9 @@ TEST_P(PrecisionTest, ResumesBitForBit) {
   PrecisionRun whole = bf16_run(config), first = bf16_run(config), second = bf16_run(config);
   for (int64_t step = 0; step < 3; ++step) whole.step(step);
   for (int64_t step = 0; step < 2; ++step) first.step(step);
-  const HostState from = first.state(), to = second.learner.host_state();
-  std::memcpy(to.values.data(), from.values.data(), from.values.bytes());
-  std::memcpy(to.moment1.data(), from.moment1.data(), from.moment1.bytes());
-  std::memcpy(to.moment2.data(), from.moment2.data(), from.moment2.bytes());
-  second.learner.upload_state();
-  second.feed.seek(2);
+  second.resume(first, 2);
   second.step(2);
-  EXPECT_TRUE(same_bits(second.state().values, whole.state().values));
-  EXPECT_TRUE(same_bits(second.state().moment1, whole.state().moment1));
-  EXPECT_TRUE(same_bits(second.state().moment2, whole.state().moment2));
+  EXPECT_TRUE(same_bits(second.state(), whole.state()));
 }
 
 // What layers read is what was learnt, rounded; what was learnt has more digits.
@@ -170,38 +148,14 @@ TEST(PrecisionChoice, IsTheDevicesUnlessConfigured) {
   }
 }
 
-// A run of a few lives, each with its device and precision.
-class PrecisionTrainer : public ::testing::Test {
+class PrecisionTrainer : public LivesTest {
  protected:
-  PrecisionTrainer() : config_(small_run(Objective::mlm)) {
-    write_numbered_data(folder_ / "data", 24, 16, 40, 8, 16);
-    config_.train.eval_batches = 0;
-    config_.optimizer.warmup_steps = 0;
-  }
+  PrecisionTrainer() : LivesTest(Objective::mlm) {}
 
-  // Trains `run` on to `steps` and returns the state in its checkpoint.
   Learnt train(const std::string& run, int64_t steps, Precision precision) {
     const Device device = precision == Precision::bf16 ? kDevice : Device::cpu;
-    RunConfig config = with_precision(config_, precision);
-    config.train.steps = steps;
-    SoloComm solo;
-    const RunPaths paths{{{folder_ / "data"}}, folder_ / run};
-    EXPECT_EQ(Trainer(solo, config, paths, {device, "under test"}).run(), ExitCode::kDone);
-    Learner learner(solo, with_precision(config_, Precision::fp32));
-    TrainingState state;
-    state.layout = learner.layout();
-    state.values = learner.params().values();
-    state.moment1 = learner.moment1();
-    state.moment2 = learner.moment2();
-    load_newest_checkpoint(solo, paths.run / "checkpoints", state);
-    EXPECT_EQ(state.step, steps);
-    Learnt learnt;
-    learnt.take_state(learner);
-    return learnt;
+    return LivesTest::train(run, steps, device, precision);
   }
-
-  RunConfig config_;
-  TemporaryFolder folder_;
 };
 
 // The rate's decay depends on the length of the run, so both runs have the same lives.

@@ -8,6 +8,7 @@
 #include <deque>
 
 #include "core/ops/attention_paths.h"
+#include "tests/ops/attention_results.h"
 #include "tests/ops/relative_attention_problem.h"
 
 namespace funnel::testing {
@@ -38,68 +39,6 @@ void expect_near(const std::string& what, const std::vector<double>& actual,
   ::testing::Test::RecordProperty(what, std::to_string(relative));
 }
 
-AttentionExtents extents_of(const AttentionInputs& in) {
-  const Shape& q = in.q.shape();
-  return {q[0], q[1], in.k.shape()[1], q[2], q[3], in.r.shape()[0]};
-}
-
-// What forward and backward write, as `dtype`; sums and statistics, as `sums`.
-struct Results {
-  Results(const AttentionInputs& in, DType dtype, DType sums, Device device)
-      : context(in.q.shape(), dtype, device),
-        normaliser({in.q.shape()[0], in.q.shape()[2], in.q.shape()[1]}, sums, device),
-        dq(in.q.shape(), dtype, device),
-        dk(in.k.shape(), dtype, device),
-        dv(in.v.shape(), dtype, device),
-        dr(in.r.shape(), dtype, device),
-        dcontent(ones(in.content_bias.shape(), sums, device)),
-        dposition(ones(in.content_bias.shape(), sums, device)),
-        dsegment(ones(in.content_bias.shape(), sums, device)),
-        dembedding(ones(in.segment_embedding.shape(), sums, device)) {}
-
-  RelativeAttentionForward forward(const AttentionInputs& in) const {
-    return {.in = in, .context = context, .log_normaliser = normaliser};
-  }
-  RelativeAttentionBackward backward(const AttentionInputs& in, ConstTensor dcontext) const {
-    return {.in = in,
-            .context = context,
-            .log_normaliser = normaliser,
-            .dcontext = dcontext,
-            .dq = dq,
-            .dk = dk,
-            .dv = dv,
-            .dr = dr,
-            .dcontent_bias = dcontent,
-            .dposition_bias = dposition,
-            .dsegment_bias = dsegment,
-            .dsegment_embedding = dembedding};
-  }
-
-  std::vector<std::pair<std::string, std::vector<double>>> gradients() const {
-    return {{"dq", dq.values()},
-            {"dk", dk.values()},
-            {"dv", dv.values()},
-            {"dr", dr.values()},
-            {"dcontent_bias", less_one(dcontent)},
-            {"dposition_bias", less_one(dposition)},
-            {"dsegment_bias", less_one(dsegment)},
-            {"dsegment_embedding", less_one(dembedding)}};
-  }
-
-  OwnedTensor context, normaliser, dq, dk, dv, dr;
-  OwnedTensor dcontent, dposition, dsegment, dembedding;  // accumulated: they start from one
-
- private:
-  static OwnedTensor ones(Shape shape, DType dtype, Device device) {
-    return OwnedTensor(shape, dtype, std::vector<double>(shape.elements(), 1.0), device);
-  }
-  static std::vector<double> less_one(const OwnedTensor& tensor) {
-    std::vector<double> values = tensor.values();
-    for (double& value : values) value -= 1;
-    return values;
-  }
-};
-
 // The same inputs for the CPU, as f32.
 class Twin {
  public:
@@ -129,7 +68,7 @@ TEST_P(FusedAttentionTest, ForwardAgreesWithTheReference) {
   const Case& c = GetParam();
   const ref::RelativeAttention a = reference_problem(c);
   const AttentionProblem p(c, a);
-  const Results found(p.in, DType::bf16, DType::f32, device_under_test());
+  const AttentionResults found(p.in, DType::bf16, device_under_test());
   ASSERT_TRUE(fused_attention_takes(p.in, extents_of(p.in)));
   attention_forward_fused(context_under_test(), found.forward(p.in), extents_of(p.in));
   const ref::AttentionOutput expected = ref::attention_forward(a);
@@ -143,14 +82,14 @@ TEST_P(FusedAttentionTest, BackwardAgreesWithTheMaterialisedPath) {
   const Case& c = GetParam();
   const AttentionProblem p(c, reference_problem(c));
   const OwnedTensor dcontext(p.in.q.shape(), DType::bf16, random_values(p.in.q.elements(), 12));
-  const Results found(p.in, DType::bf16, DType::f32, device_under_test());
+  const AttentionResults found(p.in, DType::bf16, device_under_test());
   attention_forward_fused(context_under_test(), found.forward(p.in), extents_of(p.in));
   attention_backward_fused(context_under_test(), found.backward(p.in, dcontext), extents_of(p.in));
 
   Context cpu(Device::cpu);
   const Twin twin(p.in);
   const OwnedTensor same(p.in.q.shape(), DType::f32, dcontext.values(), Device::cpu);
-  const Results expected(p.in, DType::f32, DType::f32, Device::cpu);
+  const AttentionResults expected(p.in, DType::f32, Device::cpu);
   attention_forward_materialised(cpu, expected.forward(twin.inputs), extents_of(p.in));
   attention_backward_materialised(cpu, expected.backward(twin.inputs, same), extents_of(p.in));
   expect_near("context", found.context.values(), expected.context.values(), kForwardError);
@@ -167,8 +106,8 @@ TEST_P(FusedAttentionTest, BackwardAgreesWithTheMaterialisedPath) {
 TEST(FusedAttention, IsWhatTheOpTakes) {
   const Case c{.keys = 5, .head_width = 64, .dtype = DType::bf16};
   AttentionProblem p(c, reference_problem(c));
-  const Results fused(p.in, DType::bf16, DType::f32, device_under_test());
-  const Results op(p.in, DType::bf16, DType::f32, device_under_test());
+  const AttentionResults fused(p.in, DType::bf16, device_under_test());
+  const AttentionResults op(p.in, DType::bf16, device_under_test());
   attention_forward_fused(context_under_test(), fused.forward(p.in), extents_of(p.in));
   relative_attention_forward(context_under_test(), op.forward(p.in));
   EXPECT_EQ(op.context.values(), fused.context.values());
@@ -183,7 +122,7 @@ TEST(FusedAttention, BackwardRepeatsItsBits) {
   const OwnedTensor dcontext(p.in.q.shape(), DType::bf16, random_values(p.in.q.elements(), 12));
   std::vector<std::vector<std::pair<std::string, std::vector<double>>>> runs;
   for (int run = 0; run < 2; ++run) {
-    const Results found(p.in, DType::bf16, DType::f32, device_under_test());
+    const AttentionResults found(p.in, DType::bf16, device_under_test());
     attention_forward_fused(context_under_test(), found.forward(p.in), extents_of(p.in));
     attention_backward_fused(context_under_test(), found.backward(p.in, dcontext),
                              extents_of(p.in));
@@ -196,8 +135,8 @@ TEST(FusedAttention, BackwardRepeatsItsBits) {
 TEST(FusedAttention, AllKeysHiddenIsAsNoneHidden) {
   const Case c{.keys = 70, .head_width = 64, .batch = 1, .hidden = false, .dtype = DType::bf16};
   AttentionProblem p(c, reference_problem(c));
-  const Results seen(p.in, DType::bf16, DType::f32, device_under_test());
-  const Results unseen(p.in, DType::bf16, DType::f32, device_under_test());
+  const AttentionResults seen(p.in, DType::bf16, device_under_test());
+  const AttentionResults unseen(p.in, DType::bf16, device_under_test());
   attention_forward_fused(context_under_test(), seen.forward(p.in), extents_of(p.in));
   const OwnedTensor hidden({c.batch, c.keys}, DType::u8, std::vector<double>(c.keys, 1.0));
   p.in.hidden = hidden;

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "core/ops/attention_paths.h"
+#include "tests/ops/attention_results.h"
 #include "tests/ops/relative_attention_problem.h"
 #include "tests/support/tolerances.h"
 
@@ -35,11 +36,6 @@ std::vector<Path> paths(DType dtype) {
   return all;
 }
 
-AttentionExtents extents_of(const AttentionInputs& in, const Path& path) {
-  const Shape& q = in.q.shape();
-  return {q[0], q[1], in.k.shape()[1], q[2], q[3], in.r.shape()[0], path.group};
-}
-
 class RelativeAttentionTest : public ::testing::TestWithParam<Case> {
  protected:
   // Errors count against the largest element, or against 1 where all are smaller: with a single key
@@ -55,52 +51,6 @@ class RelativeAttentionTest : public ::testing::TestWithParam<Case> {
   }
 };
 
-// What forward and backward write.
-struct Results {
-  Results(const Case& c, const AttentionInputs& in)
-      : context(in.q.shape(), c.dtype),
-        normaliser({c.batch, c.heads, c.queries()}, compute_dtype(c.dtype)),
-        dq(in.q.shape(), c.dtype),
-        dk(in.k.shape(), c.dtype),
-        dv(in.v.shape(), c.dtype),
-        dr(in.r.shape(), c.dtype),
-        dcontent(ones(c, 1)),
-        dposition(ones(c, 1)),
-        dsegment(ones(c, 1)),
-        dembedding(ones(c, 2)) {}
-
-  void forward(Context& device, const AttentionInputs& in, const Path& path) const {
-    path.forward(device, {.in = in, .context = context, .log_normaliser = normaliser},
-                 extents_of(in, path));
-  }
-  void backward(Context& device, const AttentionInputs& in, ConstTensor dcontext,
-                const Path& path) const {
-    path.backward(device,
-                  {.in = in,
-                   .context = context,
-                   .log_normaliser = normaliser,
-                   .dcontext = dcontext,
-                   .dq = dq,
-                   .dk = dk,
-                   .dv = dv,
-                   .dr = dr,
-                   .dcontent_bias = dcontent,
-                   .dposition_bias = dposition,
-                   .dsegment_bias = dsegment,
-                   .dsegment_embedding = dembedding},
-                  extents_of(in, path));
-  }
-
-  OwnedTensor context, normaliser, dq, dk, dv, dr;
-  OwnedTensor dcontent, dposition, dsegment, dembedding;  // accumulated: they start from one
-
- private:
-  static OwnedTensor ones(const Case& c, int64_t rows) {
-    const Shape shape = rows == 1 ? Shape{c.heads, c.head_width} : Shape{2, c.heads, c.head_width};
-    return OwnedTensor(shape, compute_dtype(c.dtype), std::vector<double>(shape.elements(), 1.0));
-  }
-};
-
 ref::Vector plus_one(ref::Vector values) {
   for (double& value : values) value += 1;
   return values;
@@ -113,9 +63,9 @@ TEST_P(RelativeAttentionTest, ForwardAgreesWithTheReference) {
   const ref::AttentionOutput expected = ref::attention_forward(a);
   for (const Path& path : paths(c.dtype)) {
     SCOPED_TRACE(path.name);
-    const Results found(c, p.in);
+    const AttentionResults found(p.in, c.dtype);
     Context& device = context_under_test();
-    found.forward(device, p.in, path);
+    path.forward(device, found.forward(p.in), extents_of(p.in, path.group));
     expect_agreement("context", found.context.values(), expected.context);
     expect_agreement("log_normaliser", found.normaliser.values(),
                      ref::logsumexp(expected.scores, c.batch * c.heads * c.queries(), c.keys));
@@ -131,10 +81,11 @@ TEST_P(RelativeAttentionTest, BackwardAgreesWithTheReference) {
       ref::attention_backward(a, ref::attention_forward(a), dcontext);
   for (const Path& path : paths(c.dtype)) {
     SCOPED_TRACE(path.name);
-    const Results found(c, p.in);
+    const AttentionResults found(p.in, c.dtype);
     Context& device = context_under_test();
-    found.forward(device, p.in, path);
-    found.backward(device, p.in, OwnedTensor(p.in.q.shape(), c.dtype, dcontext), path);
+    path.forward(device, found.forward(p.in), extents_of(p.in, path.group));
+    const OwnedTensor doutput(p.in.q.shape(), c.dtype, dcontext);
+    path.backward(device, found.backward(p.in, doutput), extents_of(p.in, path.group));
     expect_agreement("dq", found.dq.values(), expected.dq);
     expect_agreement("dk", found.dk.values(), expected.dk);
     expect_agreement("dv", found.dv.values(), expected.dv);
@@ -194,12 +145,12 @@ TEST(RelativeAttention, AllKeysHiddenIsAsNoneHidden) {
       const ref::RelativeAttention a = reference_problem(c);
       AttentionProblem p(c, a);
       Context& context = context_under_test();
-      const Results seen(c, p.in), unseen(c, p.in);
-      seen.forward(context, p.in, path);
+      const AttentionResults seen(p.in, dtype), unseen(p.in, dtype);
+      path.forward(context, seen.forward(p.in), extents_of(p.in, path.group));
       const OwnedTensor all_hidden({c.batch, c.keys}, DType::u8,
                                    std::vector<double>(c.batch * c.keys, 1.0));
       p.in.hidden = all_hidden;
-      unseen.forward(context, p.in, path);
+      path.forward(context, unseen.forward(p.in), extents_of(p.in, path.group));
       EXPECT_EQ(unseen.context.values(), seen.context.values());
       // Backward makes the probabilities from it.
       EXPECT_EQ(unseen.normaliser.values(), seen.normaliser.values());
