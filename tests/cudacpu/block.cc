@@ -124,6 +124,7 @@ Block make_block(const Program& program, const Launch& launch) {
                            : program.shared_bytes;
   block.shared.resize(static_cast<size_t>(block.shared_bytes));
   block.check_init = option("init") == "on" && !is_rehearsal();
+  block.most_loops = static_cast<uint64_t>(option_number("loops"));
   block.shared_shadow = std::make_shared<Shadow>(block.shared_bytes);
   const auto threads = static_cast<int>(launch.block.count());
   block.warps.resize((threads + kLanes - 1) / kLanes);

@@ -142,6 +142,7 @@ struct Block {
   int64_t shared_bytes = 0;
   std::shared_ptr<Shadow> shared_shadow;
   bool check_init = false;
+  uint64_t most_loops = 0;                 // more backward branches of a warp: it spins
   std::shared_ptr<BlockOrder> order;       // null if the race checker is off
   LaunchStatistics* statistics = nullptr;  // null if nothing is counted
   std::vector<Warp> warps;

@@ -24,6 +24,7 @@ const std::map<std::string, std::string> kDefaults = {
     {"race", "on"},             // on, off: look for accesses that nothing orders
     {"init", "on"},             // on, off: look for reads of memory that nobody has written
     {"schedule", "ascending"},  // order of blocks, warps: ascending, descending, random:SEED
+    {"loops", "256M"},          // more backward branches of a warp in a block: no end
     {"mma", "rounded"},         // sums of mma: rounded once, ordered (IEEE, in order), truncated
     {"statistics", "off"},      // on: count what kernels do (statistics.h)
     {"blocks", "all"},          // a number: a rehearsal, which runs so many blocks of each launch

@@ -9,9 +9,6 @@
 namespace funnel::cudacpu {
 namespace {
 
-// More backward branches than any kernel of ours takes: it spins.
-constexpr uint64_t kMostLoops = uint64_t{1} << 28;
-
 void find_switch(Warp& warp) {
   warp.switch_pc = INT_MAX;
   for (const Group& one : warp.groups) {
@@ -46,9 +43,9 @@ void park(Warp& warp, const Instruction& instruction, Mask lanes, Waiting why, i
 }
 
 void branch(Warp& warp, const Instruction& instruction, Mask taken, int target) {
-  if (target <= instruction.index && ++warp.loops > kMostLoops) {
+  if (target <= instruction.index && ++warp.loops > warp.block->most_loops) {
     fail(warp, instruction, lowest_lane(taken), FaultKind::endless,
-         "the loop has run " + std::to_string(kMostLoops) + " times");
+         "the loop has run " + std::to_string(warp.block->most_loops) + " times");
   }
   if (taken == warp.lanes) {
     warp.pc = target;

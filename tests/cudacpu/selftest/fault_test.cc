@@ -42,6 +42,9 @@ const Case kCases[] = {
     {"reads_past_the_end", FaultKind::out_of_bounds},
     {"dynamic_shared_too_small", FaultKind::out_of_bounds},
     {"wild_pointer", FaultKind::out_of_bounds},
+    {"freed_pointer", FaultKind::out_of_bounds},
+    {"static_array_overrun", FaultKind::out_of_bounds},
+    {"stack_overrun", FaultKind::out_of_bounds},
     {"misaligned_vector", FaultKind::misaligned},
     {"misaligned_matrix_row", FaultKind::misaligned},
     {"shuffle_in_a_branch", FaultKind::warp_mask},
@@ -52,6 +55,8 @@ const Case kCases[] = {
     {"two_barriers", FaultKind::barrier},
     {"barrier_never_complete", FaultKind::barrier},
     {"stops_itself", FaultKind::trap},
+    {"fails_an_assertion", FaultKind::trap},
+    {"never_ends", FaultKind::endless},
     {"sleeps", FaultKind::unsupported},
     {"too_large_block", FaultKind::launch},
     {"shared_without_opt_in", FaultKind::launch},
@@ -62,12 +67,13 @@ class PlantedFault : public HostRuntimeTest, public ::testing::WithParamInterfac
   // Launches the case and returns the reports.
   static std::vector<std::string> reports_of(bool planted, const std::string& schedule) {
     cudacpu::set_option("schedule", schedule);
+    cudacpu::set_option("loops", "10000");
     std::vector<std::string> reports;
     {
       const DeviceArray<float> floats(std::vector<float>(1024, 0.0f)), unwritten(1024);
       const DeviceArray<unsigned> counter(std::vector<unsigned>(1, 0));
       EXPECT_TRUE(cudacpu::selftest::launch_case(
-          GetParam().name, planted, {floats.data(), unwritten.data(), counter.data()}));
+          GetParam().name, planted, {floats.data(), unwritten.data(), counter.data(), freed()}));
       reports = cudacpu::take_reports();
       cudacpu::clear_faults();
       static_cast<void>(cudaGetLastError());
@@ -75,6 +81,7 @@ class PlantedFault : public HostRuntimeTest, public ::testing::WithParamInterfac
     cudacpu::set_option("schedule", "ascending");
     return reports;
   }
+  static float* freed() { return DeviceArray<float>(std::vector<float>(1, 0.0f)).data(); }
 };
 
 TEST_P(PlantedFault, IsReportedAndItsTwinIsNot) {

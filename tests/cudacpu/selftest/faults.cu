@@ -4,6 +4,9 @@
 
 #include "tests/cudacpu/selftest/kernels.h"
 
+#undef NDEBUG  // one of the faults is a failed assertion
+#include <cassert>
+
 namespace funnel::cudacpu::selftest {
 namespace {
 
@@ -163,6 +166,26 @@ __global__ void wild_pointer(Buffers b) {
 }
 
 template <bool Planted>
+__global__ void freed_pointer(Buffers b) {
+  b.floats[threadIdx.x] = Planted ? *b.freed : 1;
+}
+
+template <bool Planted>
+__global__ void static_array_overrun(Buffers b) {
+  __shared__ float s[32];
+  s[threadIdx.x + (Planted ? 1 : 0)] = b.floats[threadIdx.x];
+  b.floats[threadIdx.x] = s[threadIdx.x + (Planted ? 1 : 0)];
+}
+
+template <bool Planted>
+__global__ void stack_overrun(Buffers b) {
+  float own[8];
+  for (int i = 0; i < 8; ++i) own[i] = b.floats[i];
+  const int last = static_cast<int>(threadIdx.x) % 8;
+  b.floats[32 + threadIdx.x] = own[last + (Planted ? b.many / 128 : 0)];
+}
+
+template <bool Planted>
 __global__ void misaligned_vector(Buffers b) {
   reinterpret_cast<float4*>(b.floats + (Planted ? 1 : 4))[threadIdx.x] = float4{1, 2, 3, 4};
 }
@@ -235,6 +258,20 @@ __global__ void stops_itself(Buffers b) {
 }
 
 template <bool Planted>
+__global__ void fails_an_assertion(Buffers b) {
+  assert(!Planted || b.floats[threadIdx.x] != 0);
+  b.floats[threadIdx.x] = 1;
+}
+
+template <bool Planted>
+__global__ void never_ends(Buffers b) {
+  const volatile float* flag = b.floats;  // nobody sets it
+  for (int i = 0; flag[0] == 0 && (i < 100 || Planted); ++i) {
+  }
+  b.floats[32 + threadIdx.x] = 1;
+}
+
+template <bool Planted>
 __global__ void sleeps(Buffers b) {
   unsigned value = 0;
   if (Planted) asm volatile("mov.u32 %0, %%clock;" : "=r"(value));
@@ -272,6 +309,9 @@ bool launch(const char* name, const Buffers& b) {
   FUNNEL_CASE(shared_never_written, 1, 32);
   FUNNEL_CASE(global_never_written, 1, 32);
   FUNNEL_CASE(reads_past_the_end, 5, 256);
+  FUNNEL_CASE(freed_pointer, 1, 32);
+  FUNNEL_CASE(static_array_overrun, 1, 32);
+  FUNNEL_CASE(stack_overrun, 1, 32);
   FUNNEL_CASE(misaligned_vector, 1, 32);
   FUNNEL_CASE(misaligned_matrix_row, 1, 32);
   FUNNEL_CASE(shuffle_in_a_branch, 1, 32);
@@ -282,6 +322,8 @@ bool launch(const char* name, const Buffers& b) {
   FUNNEL_CASE(two_barriers, 1, 64);
   FUNNEL_CASE(barrier_never_complete, 1, 64);
   FUNNEL_CASE(stops_itself, 1, 32);
+  FUNNEL_CASE(fails_an_assertion, 1, 32);
+  FUNNEL_CASE(never_ends, 1, 32);
   FUNNEL_CASE(sleeps, 1, 32);
   FUNNEL_CASE(too_large_block, 1, Planted ? 96 : 64);
 #undef FUNNEL_CASE

@@ -35,6 +35,7 @@ struct Buffers {
   float* floats;      // 1024, all written
   float* unwritten;   // 1024, none written
   unsigned* counter;  // 0
+  float* freed;       // of an array that is no longer
   int64_t many = 1024;
 };
 // Runs the case with that name; with `planted` false its correct twin. False if there is none.
