@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/backend/buffer.h"
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <cstdlib>
 
@@ -12,9 +14,14 @@ namespace {
 std::atomic<int64_t> allocation_count{0}, device_allocation_count{0};
 
 char* allocate_host(int64_t bytes, const char* purpose) {
-  auto* data = static_cast<char*>(std::aligned_alloc(kAlignment, align_up(bytes)));
+  // Large pages, where the kernel gives them on request, are 512 times fewer to touch first.
+  constexpr int64_t kLargePage = int64_t{2} << 20;
+  const int64_t alignment = bytes < 2 * kLargePage ? kAlignment : kLargePage;
+  const int64_t whole = (bytes + alignment - 1) / alignment * alignment;
+  auto* data = static_cast<char*>(std::aligned_alloc(alignment, whole));
   FUNNEL_CHECK(data != nullptr, "out of host memory: cannot allocate ", bytes, " bytes for ",
                purpose);
+  if (alignment == kLargePage) madvise(data, whole, MADV_HUGEPAGE);
   return data;
 }
 
