@@ -4,6 +4,7 @@
 #include "tests/cudacpu/cublaslt_call.h"
 #include "tests/cudacpu/memory.h"
 #include "tests/cudacpu/options.h"
+#include "tests/cudacpu/stream_race.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -54,6 +55,7 @@ double scalar(const void* value, cudaDataType_t type) {
 // Leaves poison behind: nobody may rely on what a workspace holds.
 void spoil(void* workspace, uint64_t bytes) {
   if (bytes == 0) return;
+  check_region("cublasLtMatmul", region_of(workspace, static_cast<int64_t>(bytes)), true);
   std::memset(find_allocation(workspace)->at(workspace), kPoison, bytes);
 }
 

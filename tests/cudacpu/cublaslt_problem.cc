@@ -9,6 +9,7 @@
 #include "tests/cudacpu/memory.h"
 #include "tests/cudacpu/runtime.h"
 #include "tests/cudacpu/shadow.h"
+#include "tests/cudacpu/stream_race.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -164,16 +165,23 @@ Matrix matrix_of(const Layout& layout, const void* data, int64_t index, bool tra
   return made;
 }
 
-// Calls f(first byte, bytes) for each contiguous run of the matrix.
-template <class F>
-void each_run(const Matrix& matrix, F&& f) {
+// Its contiguous runs.
+Region region_of(const Matrix& matrix) {
   const bool by_rows = matrix.col_step == 1 && matrix.row_step != 1;
   const int64_t runs = by_rows ? matrix.rows : matrix.cols;
   const int64_t length = (by_rows ? matrix.cols : matrix.rows) * bytes_of(matrix.type);
   const int64_t step = (by_rows ? matrix.row_step : matrix.col_step) * bytes_of(matrix.type);
+  const auto begin = reinterpret_cast<uintptr_t>(matrix.data);
+  if (step == length) return {begin, runs * length};
+  return {begin, length, runs, step};
+}
+
+// Calls f(first byte, bytes) for each contiguous run of the matrix.
+template <class F>
+void each_run(const Matrix& matrix, F&& f) {
+  const Region region = region_of(matrix);
   char* data = static_cast<char*>(matrix.data);
-  if (step == length) return f(data, runs * length);
-  for (int64_t i = 0; i < runs; ++i) f(data + i * step, length);
+  for (int64_t i = 0; i < region.runs; ++i) f(data + i * region.stride, region.bytes);
 }
 
 int64_t span_of(const Matrix& matrix) {
@@ -302,6 +310,7 @@ void compute_problem(const Problem& problem, const Operands& operands) {
     Gemm gemm = gemm_of(problem, operands, i);
     const std::vector<Named> matrices = used(gemm);
     for (const Named& one : matrices) {
+      check_region("cublasLtMatmul", region_of(*one.matrix), one.written);
       if (one.written) continue;
       each_run(*one.matrix, [&](const char* data, int64_t bytes) {
         const int64_t offset = first_unwritten(data, bytes);

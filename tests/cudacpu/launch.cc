@@ -112,7 +112,7 @@ void run(const Launch& launch) {
   std::vector<uint64_t> turns = blocks_to_run(count);
   order.arrange(turns);
   std::unique_ptr<LaunchOrder> accesses;
-  if (option("race") == "on" && !is_rehearsal()) accesses = begin_launch_order(turns);
+  if (option("race") == "on" && !is_rehearsal()) accesses = begin_launch_order(program, turns);
   std::optional<LaunchStatistics> statistics;
   if (option("statistics") == "on") block.statistics = &statistics.emplace(program);
   for (size_t turn = 0; turn < turns.size(); ++turn) {

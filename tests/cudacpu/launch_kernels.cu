@@ -9,6 +9,11 @@ __global__ void fill(int* out, int count, int value) {
   if (i < count) out[i] = value;
 }
 
+__global__ void copy(int* to, const int* from, int count) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) to[i] = from[i];
+}
+
 __global__ void reverse(int* out) {
   extern __shared__ int place[];
   place[threadIdx.x] = threadIdx.x;
@@ -39,6 +44,10 @@ const void* static_shared_kernel() {
 
 void launch_fill(int* out, int count, int value, cudaStream_t stream) {
   fill<<<(count + 31) / 32, 32, 0, stream>>>(out, count, value);
+}
+
+void launch_copy(int* to, const int* from, int count, cudaStream_t stream) {
+  copy<<<(count + 31) / 32, 32, 0, stream>>>(to, from, count);
 }
 
 }  // namespace funnel::testing

@@ -15,5 +15,7 @@ const void* static_shared_kernel();
 
 // fill_kernel by <<<>>>, in blocks of 32.
 void launch_fill(int* out, int count, int value, cudaStream_t stream);
+// to[i] = from[i] for i < count.
+void launch_copy(int* to, const int* from, int count, cudaStream_t stream);
 
 }  // namespace funnel::testing

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "tests/cudacpu/checkers.h"
+#include "tests/cudacpu/host_view.h"
 #include "tests/cudacpu/options.h"
 #include "tests/cudacpu/race.h"
 #include "tests/cudacpu/statistics.h"
@@ -71,6 +72,7 @@ void resolve_global(const Warp& warp, const Instruction& in, Request& request) {
         }
         out_of_bounds(warp, in, request, l, describe_address(address));
       }
+      if (allocation->kind == MemoryKind::pinned) show_device(*allocation);
       if (first == nullptr) first = allocation;
       if (first != allocation) request.one_allocation = false;
     }

@@ -8,6 +8,7 @@
 #include "tests/cudacpu/nccl_communicator.h"
 #include "tests/cudacpu/nccl_exchange.h"
 #include "tests/cudacpu/shadow.h"
+#include "tests/cudacpu/stream_race.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -51,6 +52,7 @@ void add(ncclDataType_t type, char* sum, const char* addend, int64_t bytes) {
 // --- Operations ----------------------------------------------------------------------------------
 
 std::vector<char> read_device(const void* from, int64_t bytes) {
+  check_region("an NCCL operation", region_of(from, bytes), false);
   if (const int64_t offset = first_unwritten(from, bytes); offset >= 0) {
     throw Fault(FaultKind::uninitialised,
                 concat("an NCCL operation sends ",
@@ -64,6 +66,7 @@ std::vector<char> read_device(const void* from, int64_t bytes) {
 
 void write_device(void* to, const std::vector<char>& data) {
   if (data.empty()) return;
+  check_region("an NCCL operation", region_of(to, static_cast<int64_t>(data.size())), true);
   note_written(to, static_cast<int64_t>(data.size()));
   std::memcpy(find_allocation(to)->at(to), data.data(), data.size());
 }
@@ -104,7 +107,7 @@ bool run_operation(const CommPtr& comm, Operation& operation) {
 void put_in_stream(Runtime& runtime, const CommPtr& comm, Stream& stream, Operation operation) {
   std::vector<WorkPtr> after;
   const bool same_capture = comm->last != nullptr && comm->last->capture == stream.capture;
-  if (same_capture && !comm->last->done) after.push_back(comm->last);
+  if (same_capture) after.push_back(comm->last);
   auto shared = std::make_shared<Operation>(std::move(operation));
   comm->last = runtime.add(stream, std::move(after),
                            [comm, shared] { return run_operation(comm, *shared); });

@@ -5,20 +5,18 @@
 #include <algorithm>
 #include <sstream>
 
+#include "tests/cudacpu/lanes.h"
 #include "tests/cudacpu/race_order.h"
 #include "tests/cudacpu/shadow_map.h"
 
 namespace funnel::cudacpu {
 namespace {
 
-constexpr int kBlockShift = 36, kClockShift = 14, kWarpShift = 9, kLaneShift = 4, kBytesShift = 2;
+constexpr int kClockShift = 14, kWarpShift = 9, kLaneShift = 4, kBytesShift = 2;
 constexpr AccessRecord kAtomic = 2, kAsync = 1;
 constexpr AccessRecord kThread = ~AccessRecord{0} << kBlockShift | AccessRecord{0x3FF}
                                                                        << kLaneShift;
 
-uint64_t block_of(AccessRecord r) {
-  return r >> kBlockShift;
-}
 uint32_t clock_of(AccessRecord r) {
   return static_cast<uint32_t>(r >> kClockShift) & 0x3FFFFF;
 }
@@ -36,10 +34,14 @@ struct Check {
   const Request& request;
   AccessKind kind;
   const BlockOrder& order;
-  AccessRecord stale;  // smaller records are of earlier launches, or blocks if shared
+  AccessRecord stale;  // smaller records are of work that comes before, or of blocks if shared
   AccessRecord base;   // this access without lane and bytes
   uint16_t instruction;
 
+  // Whether a record that is not stale is of an earlier launch.
+  bool is_foreign(AccessRecord record) const {
+    return block_of(record) < order.launch->first_block;
+  }
   bool is_write() const { return kind != AccessKind::read && kind != AccessKind::atomic_read; }
   AccessRecord own(int lane, unsigned bytes) const {
     return base | static_cast<AccessRecord>(lane) << kLaneShift |
@@ -76,6 +78,41 @@ struct Check {
   fail(check.warp, check.in, lane, async ? FaultKind::async_copy : FaultKind::race, text.str());
 }
 
+[[noreturn]] void report_work(const Check& check, const std::string& other, bool other_writes,
+                              int lane) {
+  std::ostringstream text;
+  text << (check.is_write() ? "writes " : "reads ") << check.request.bytes << " bytes at "
+       << describe_address(reinterpret_cast<const void*>(check.request.address[lane])) << ", which "
+       << other << (other_writes ? " writes" : " reads") << kNothingOrders;
+  fail(check.warp, check.in, lane, FaultKind::race, text.str());
+}
+
+// Against an access of another launch.
+void check_foreign(const Check& check, AccessRecord earlier, uint16_t instruction, AccessRecord own,
+                   bool writes) {
+  if ((bytes_of_cell(earlier) & bytes_of_cell(own)) == 0) return;
+  if ((earlier & own & kAtomic) != 0) return;
+  if (check.order.launch->earlier->comes_before(block_of(earlier))) return;
+  report_work(check, describe_earlier_kernel(block_of(earlier), instruction), writes, lane_of(own));
+}
+
+// Against copies, fills and libraries.
+void check_regions(const Check& check) {
+  EarlierWork& earlier = *check.order.launch->earlier;
+  if (earlier.knows_regions()) return;
+  const Request& request = check.request;
+  const Allocation* allocation = request.allocation;
+  each_lane(request.mask, [&](int l) {
+    const void* address = reinterpret_cast<const void*>(request.address[l]);
+    if (!request.one_allocation && !allocation->holds(address, request.bytes)) {
+      allocation = find_allocation(address);
+    }
+    const auto* found =
+        earlier.conflict(*allocation, request.address[l], request.bytes, check.is_write());
+    if (found != nullptr) report_work(check, found->second.what, found->first.writes, l);
+  });
+}
+
 // A record that is neither stale nor of the same thread.
 bool conflicts(const Check& check, AccessRecord earlier, AccessRecord own) {
   if ((earlier & own & (AccessRecord{3} << kBytesShift)) == 0) return false;
@@ -98,6 +135,7 @@ inline bool same_thread(AccessRecord a, AccessRecord b) {
 inline void check_record(const Check& check, AccessRecord earlier, uint16_t instruction,
                          AccessRecord own, bool writes) {
   if (earlier < check.stale) return;
+  if (check.is_foreign(earlier)) return check_foreign(check, earlier, instruction, own, writes);
   if (same_thread(earlier, own) && (earlier & kAsync) == 0) return;
   if (same_thread(earlier, own) && check.kind == AccessKind::async_complete) return;
   if (conflicts(check, earlier, own)) {
@@ -110,6 +148,7 @@ inline void check_record(const Check& check, AccessRecord earlier, uint16_t inst
 void remember_read(const Check& check, RaceCell& cell, AccessRecord own) {
   const auto replaceable = [&](AccessRecord old) {
     if (old < check.stale || same_thread(old, own)) return true;
+    if (check.is_foreign(old)) return check.order.launch->earlier->comes_before(block_of(old));
     return block_of(old) == check.order.id &&
            happened_before(check.order, warp_of(old), lane_of(old), clock_of(old), warp_of(own),
                            lane_of(own));
@@ -223,7 +262,7 @@ bool check_race(Warp& warp, const Instruction& in, const Request& request, Acces
   const bool shared = request.space == Space::shared;
   if (!shared && request.space != Space::global) return false;
   const BlockOrder& order = *warp.block->order;
-  const uint64_t oldest = shared ? order.id : order.launch->first_block;
+  const uint64_t oldest = shared ? order.id : order.launch->earlier->oldest_unordered();
   const AccessRecord base = order.id << kBlockShift |
                             static_cast<AccessRecord>(order.warps[warp.index].clock)
                                 << kClockShift |
@@ -232,6 +271,7 @@ bool check_race(Warp& warp, const Instruction& in, const Request& request, Acces
                     request, kind,
                     order,   oldest << kBlockShift,
                     base,    static_cast<uint16_t>(std::min(in.index, 0xFFFF))};
+  if (!shared) check_regions(check);
   if (!check.is_write()) {
     each_place(check, representative_lanes(request), [&](int l, RaceCell* cells, uint64_t offset) {
       each_cell(check, cells, offset, l,

@@ -6,7 +6,7 @@
 // the others' clocks grows at barriers and at bar.warp.sync. Two accesses of a block are ordered if
 // the later thread knows of the earlier clock. Between blocks they are ordered if the first block
 // made a fence and then an atomic, and the second an atomic and then a fence. Launches are ordered
-// by their streams. A shuffle orders nothing.
+// by streams and events (stream_race.h). A shuffle orders nothing.
 #pragma once
 
 #include <array>
@@ -17,12 +17,22 @@
 
 #include "tests/cudacpu/exec.h"
 #include "tests/cudacpu/memory_access.h"
+#include "tests/cudacpu/stream_race.h"
 
 namespace funnel::cudacpu {
 
 // An access packed into 64 bits, later blocks having greater values:
 // block 28 | clock 22 | warp 5 | lane 5 | bytes of the cell 2 | atomic 1 | asynchronous 1.
 using AccessRecord = uint64_t;
+
+inline constexpr int kBlockShift = 36;
+inline uint64_t block_of(AccessRecord record) {
+  return record >> kBlockShift;
+}
+// Which of a cell's two bytes: bits 0 and 1.
+inline unsigned bytes_of_cell(AccessRecord record) {
+  return static_cast<unsigned>(record >> 2) & 3;
+}
 
 struct RaceCell {
   AccessRecord write, read, read2;
@@ -68,6 +78,7 @@ struct LaunchOrder {
   uint64_t first_block = 0;     // the id of the block that runs first
   std::vector<uint64_t> turns;  // linear indices in the order they run
   std::unordered_map<uint64_t, Released> released;
+  std::unique_ptr<EarlierWork> earlier;
 };
 
 // Of the block that runs.
@@ -81,7 +92,8 @@ struct BlockOrder {
 };
 
 // Ids for the blocks of a launch.
-std::unique_ptr<LaunchOrder> begin_launch_order(const std::vector<uint64_t>& turns);
+std::unique_ptr<LaunchOrder> begin_launch_order(const Program& program,
+                                                const std::vector<uint64_t>& turns);
 std::unique_ptr<BlockOrder> begin_block_order(LaunchOrder& launch, size_t turn, size_t warps);
 
 // Called by the instructions that synchronise; nothing happens if the checker is off.

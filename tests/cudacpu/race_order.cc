@@ -48,9 +48,11 @@ bool acquired(const BlockOrder& order, int warp, int lane) {
   });
 }
 
-std::unique_ptr<LaunchOrder> begin_launch_order(const std::vector<uint64_t>& turns) {
+std::unique_ptr<LaunchOrder> begin_launch_order(const Program& program,
+                                                const std::vector<uint64_t>& turns) {
   if (next_block + turns.size() >= kMostBlocks) {
-    // Ids are used up: everything remembered is from earlier launches, so it can be forgotten.
+    // Ids are used up: what earlier launches did is forgotten.
+    forget_earlier_launches();
     for (const Allocation* one : live_allocations()) {
       if (one->shadow != nullptr) shadow_of(*one).cells.clear();
     }
@@ -59,6 +61,7 @@ std::unique_ptr<LaunchOrder> begin_launch_order(const std::vector<uint64_t>& tur
   auto launch = std::make_unique<LaunchOrder>();
   launch->first_block = next_block;
   launch->turns = turns;
+  launch->earlier = std::make_unique<EarlierWork>(program, next_block, turns.size());
   next_block += turns.size();
   return launch;
 }

@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "tests/cudacpu/fault.h"
+#include "tests/cudacpu/host_view.h"
 #include "tests/cudacpu/memory.h"
 #include "tests/cudacpu/options.h"
 #include "tests/cudacpu/reports.h"
@@ -42,6 +43,7 @@ Runtime::Runtime() {
   for (int i = 0; i < kMaxDevices; ++i) {
     devices.push_back(std::make_unique<Device>());
     devices.back()->legacy.device = i;
+    devices.back()->legacy.chain = chains.begin();
   }
 }
 
@@ -87,6 +89,12 @@ WorkPtr Runtime::loose(const Stream& stream, std::vector<WorkPtr> after,
   return work;
 }
 
+void Runtime::place(Work& work, uint32_t chain) {
+  Clock clock;
+  for (const WorkPtr& one : work.after) clock.join(one->order.clock);
+  work.order = chains.append(chain, std::move(clock));
+}
+
 WorkPtr Runtime::add(Stream& stream, std::vector<WorkPtr> after, std::function<bool()> run) {
   WorkPtr work = loose(stream, {}, std::move(run));
   if (stream.tail != nullptr) after.push_back(stream.tail);
@@ -105,14 +113,19 @@ WorkPtr Runtime::add(Stream& stream, std::vector<WorkPtr> after, std::function<b
     } else if (stream.blocking && legacy.tail != nullptr) {
       after.push_back(legacy.tail);
     }
-    std::erase_if(after, [](const WorkPtr& one) { return one->done; });
   } else {
     work->capture = stream.capture;
+    work->order.stamp.chain = stream.chain;
     stream.capture->nodes.push_back(work);
   }
   std::sort(after.begin(), after.end(), before);
   after.erase(std::unique(after.begin(), after.end()), after.end());
   work->after = std::move(after);
+  if (stream.capture == nullptr) {
+    place(*work, stream.chain);
+    if (&stream == &legacy) work->order.clock.join(device(stream.device).gone);
+    std::erase_if(work->after, [](const WorkPtr& one) { return one->done; });
+  }
   stream.tail = work;
   return work;
 }
@@ -128,6 +141,7 @@ void Runtime::run_if_eager(const WorkPtr& work) {
 }
 
 void Runtime::run(Work& work) {
+  set_running_order(&work.order);
   try {
     Device& on = device(work.device);
     work.done = work.run == nullptr || on.broken != cudaSuccess || work.run();
@@ -136,6 +150,7 @@ void Runtime::run(Work& work) {
     device(work.device).broken = code_of(fault.kind());
     work.done = true;
   }
+  set_running_order(nullptr);
   if (!work.done) return;
   work.finished = std::chrono::steady_clock::now();
   work.run = nullptr;
@@ -195,21 +210,39 @@ void Runtime::wait(const WorkPtr& target) {
     std::this_thread::yield();
     mutex.lock();
   }
+  if (target != nullptr) tell_host(target->order.clock);
 }
 
 void Runtime::wait_all(int device) {
   ++thread_calls().waits;
   for (const WorkPtr& tail : tails(device)) wait(tail);
+  // What was done before: nobody had to wait for that.
+  const auto know = [&](const Stream& stream) {
+    const WorkPtr& tail = stream.capture == nullptr ? stream.tail : stream.before_capture;
+    if (tail != nullptr && tail->done && (device < 0 || stream.device == device)) {
+      tell_host(tail->order.clock);
+    }
+  };
+  for (const auto& stream : streams) know(*stream);
+  for (int i = 0; i < kMaxDevices; ++i) {
+    if (device >= 0 && i != device) continue;
+    know(devices[i]->legacy);
+    tell_host(devices[i]->gone);
+  }
 }
 
 bool Runtime::query(const WorkPtr& target) {
   if (!std::exchange(thread_calls().is_polling, true)) ++thread_calls().waits;
-  if (target == nullptr || target->done) return true;
-  if (!target->asked) {
-    target->asked = true;
-    return false;
-  }
-  return advance(target);
+  if (target == nullptr) return true;
+  if (!target->done && !std::exchange(target->asked, true)) return false;
+  if (!advance(target)) return false;
+  tell_host(target->order.clock);
+  return true;
+}
+
+void Runtime::tell_host(const Clock& clock) {
+  chains.host.join(clock);
+  show_host(chains.host);
 }
 
 void Runtime::check_no_capture() {

@@ -27,6 +27,7 @@
 
 #include "tests/cudacpu/call_counts.h"
 #include "tests/cudacpu/fault.h"
+#include "tests/cudacpu/stream_order.h"
 
 namespace funnel::cudacpu {
 
@@ -35,6 +36,7 @@ struct Capture;
 struct Work {
   std::function<bool()> run;  // true: finished; false: ask again later. Null: nothing to do.
   std::vector<std::shared_ptr<Work>> after;
+  WorkOrder order;  // of a node of a capture only the chain of its stream
   int device = 0;
   int64_t serial = 0;  // grows with every piece of work
   bool done = false;
@@ -49,6 +51,7 @@ struct Stream {
   int device = 0;
   bool blocking = true;  // waits for the legacy default stream and the other way round
   int priority = 0;
+  uint32_t chain = 0;
   WorkPtr tail;            // the latest work, or null
   WorkPtr before_capture;  // `tail` while the stream is being captured
   std::shared_ptr<Capture> capture;
@@ -73,6 +76,7 @@ struct Capture {
 
 struct Device {
   Stream legacy;                     // the default stream
+  Clock gone;                        // what destroyed streams have come after
   cudaError_t broken = cudaSuccess;  // after a fault every call returns this
 };
 
@@ -87,6 +91,7 @@ class Runtime {
   std::vector<std::unique_ptr<Stream>> streams;  // without the default ones, oldest first
   std::set<Event*> events;
   std::vector<WorkPtr> orphans;  // the tails of destroyed streams
+  Chains chains;
 
   Device& device(int index) { return *devices[index]; }
   // The stream of a handle, null being the legacy default stream of the current device. Throws
@@ -99,8 +104,10 @@ class Runtime {
   // The same without running it; it also comes after the works given.
   WorkPtr add(Stream& stream, std::vector<WorkPtr> after, std::function<bool()> run);
 
-  // Work in no stream, of the stream's device.
+  // Work in no stream, of the stream's device. It has no place in the order of works yet.
   WorkPtr loose(const Stream& stream, std::vector<WorkPtr> after, std::function<bool()> run);
+  // Gives it one, at the end of the chain and after what it comes after.
+  void place(Work& work, uint32_t chain);
   void run_if_eager(const WorkPtr& work);
 
   // Runs what `target` needs and returns whether it has finished. Never blocks.
@@ -112,6 +119,9 @@ class Runtime {
   // Whether the host, which only asks, sees it finished. The first question about pending work is
   // answered with no, so that both answers occur.
   bool query(const WorkPtr& target);
+
+  // The host comes to know that all of this is done.
+  void tell_host(const Clock& clock);
 
   // A call that waits for the device, or may: an error while a capture forbids it.
   void check_no_capture();

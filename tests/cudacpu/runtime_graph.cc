@@ -102,6 +102,7 @@ void launch(Runtime& runtime, const Graph& graph, Stream& stream) {
   for (const WorkPtr& node : graph.nodes) {
     auto copy = runtime.loose(stream, {begin}, node->run);
     for (const WorkPtr& one : node->after) copy->after.push_back(copies.at(one.get()));
+    runtime.place(*copy, runtime.chains.of_graph(stream.chain, node->order.stamp.chain));
     copies.emplace(node.get(), copy);
     runtime.run_if_eager(copy);
     leaves.push_back(copy);

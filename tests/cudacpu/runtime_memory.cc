@@ -5,9 +5,11 @@
 
 #include "core/base/error.h"
 #include "tests/cudacpu/fault.h"
+#include "tests/cudacpu/host_view.h"
 #include "tests/cudacpu/memory.h"
 #include "tests/cudacpu/runtime.h"
 #include "tests/cudacpu/shadow.h"
+#include "tests/cudacpu/stream_race.h"
 
 namespace funnel::cudacpu {
 namespace {
@@ -79,6 +81,8 @@ char* bytes_at(const Side& side, const void* address) {
 // The copy itself, when its turn comes.
 void copy_now(void* to, const void* from, const Side& to_side, const Side& from_side,
               int64_t bytes) {
+  if (from_side.allocation != nullptr) check_region("a copy", region_of(from, bytes), false);
+  if (to_side.allocation != nullptr) check_region("a copy", region_of(to, bytes), true);
   if (from_side.on_device() && to_side.on_device()) {
     note_copied(to, from, bytes);
   } else if (from_side.on_device()) {
@@ -91,6 +95,11 @@ void copy_now(void* to, const void* from, const Side& to_side, const Side& from_
   } else if (to_side.on_device()) {
     note_written(to, bytes);
   }
+  for (const Side* side : {&from_side, &to_side}) {
+    if (side->pinned()) show_device(*side->allocation);
+  }
+  if (to_side.pinned())
+    return write_for_host(static_cast<char*>(to), bytes_at(from_side, from), bytes);
   std::memcpy(bytes_at(to_side, to), bytes_at(from_side, from), static_cast<size_t>(bytes));
 }
 
@@ -135,6 +144,7 @@ void fill(void* address, int value, size_t count, Stream& stream, Runtime& runti
   check_device_range("destination", address, bytes);
   const Allocation* allocation = find_allocation(address);
   runtime.enqueue(stream, [=] {
+    check_region("a fill", region_of(address, bytes), true);
     note_written(address, bytes);
     std::memset(allocation->at(address), value, count);
     return true;

@@ -16,6 +16,7 @@ cudaStream_t make_stream(Runtime& runtime, unsigned int flags, int priority) {
   made->device = current_device();
   made->blocking = flags == cudaStreamDefault;
   made->priority = std::clamp(priority, -5, 0);
+  made->chain = runtime.chains.begin();
   runtime.streams.push_back(std::move(made));
   return reinterpret_cast<cudaStream_t>(runtime.streams.back().get());
 }
@@ -54,7 +55,7 @@ void wait_event(Runtime& runtime, Stream& stream, Event& event) {
       misuse(cudaErrorStreamCaptureIsolation,
              "a captured stream cannot wait for work outside the capture");
     }
-    if (!work->done) runtime.add(stream, {work}, nullptr);
+    runtime.run_if_eager(runtime.add(stream, {work}, nullptr));
     return;
   }
   if (work->capture->origin == nullptr) {
@@ -99,7 +100,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
     if (handle == nullptr) misuse(cudaErrorInvalidResourceHandle, "the default stream stays");
     Stream& stream = runtime.stream(handle);
     check_not_capturing(stream);
+    if (stream.tail != nullptr) runtime.device(stream.device).gone.join(stream.tail->order.clock);
     if (stream.tail != nullptr && !stream.tail->done) runtime.orphans.push_back(stream.tail);
+    runtime.chains.end(stream.chain);
     std::erase_if(runtime.streams, [&](const auto& one) { return one.get() == &stream; });
   });
 }
@@ -139,7 +142,8 @@ cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* priority) {
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
   return api_call("cudaLaunchHostFunc", [&](Runtime& runtime) {
-    runtime.enqueue(runtime.stream(stream), [=] {
+    runtime.enqueue(runtime.stream(stream), [=, &runtime] {
+      runtime.tell_host(running_order()->clock);  // it may tell other threads
       function(data);
       return true;
     });

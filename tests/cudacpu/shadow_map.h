@@ -31,6 +31,7 @@ struct Shadow {
   explicit Shadow(int64_t bytes) : written(bytes), cells(bytes / 2 + 1) {}
   LazyArray<uint8_t> written;  // 1 for each written byte
   LazyArray<RaceCell> cells;   // one for two bytes
+  RegionAccesses regions;      // by copies, fills and libraries
 };
 
 // The allocation's shadow, made if missing. Memory that the host may write unseen (pinned memory,
