@@ -80,6 +80,14 @@ void Learner::issue(RecordedWork& work, const std::function<void()>& body) {
               work.refusal());
 }
 
+int64_t Learner::recorded_operations() const {
+  int64_t operations = update_work_.operations();
+  for (const ShardWork& work : shard_work_) {
+    operations += work.forward.operations() + work.backward.operations();
+  }
+  return operations;
+}
+
 Step Learner::pass_of(int64_t step, int64_t shard, bool training) {
   return {.context = context_,
           .saved = saved_,

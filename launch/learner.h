@@ -75,6 +75,10 @@ class Learner {
   int64_t saved_bytes() const { return saved_.high_water_bytes(); }
   int64_t scratch_bytes() { return context_.scratch().high_water_bytes(); }
 
+  // Kernels, copies and fills of a step as this rank's device gets them, in graphs; 0 where steps
+  // are not recorded.
+  int64_t recorded_operations() const;
+
  private:
   // What a shard needs for itself, because all shards of a step may be under way at once.
   struct ShardWork {

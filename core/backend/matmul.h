@@ -61,6 +61,10 @@ class MatmulPrimitives {
   virtual ~MatmulPrimitives() = default;
   virtual void run(const Matmul& args) = 0;
   virtual bool fuses(const Matmul& args) { return args.epilogue == Epilogue::none; }
+  // For measurements: how many ways there are to compute what run() does, `most` at the most; the
+  // first is run()'s own. run_way() takes one of them, until the next count.
+  virtual int count_ways(const Matmul&, int /*most*/) { return 1; }
+  virtual void run_way(const Matmul& args, int /*way*/) { run(args); }
   virtual std::string name() const = 0;  // for the log: which library, which instruction set
 };
 std::unique_ptr<MatmulPrimitives> make_matmul_primitives();  // of the CPU

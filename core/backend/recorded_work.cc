@@ -36,7 +36,7 @@ bool RecordedWork::record(const std::function<void()>& issue) {
     return false;
   }
   try {
-    cuda::end_recording(context_.stream(), graph_);
+    operations_ = cuda::end_recording(context_.stream(), graph_);
   } catch (const Error& error) {
     refusal_ = error.what();
     return false;

@@ -34,6 +34,8 @@ class RecordedWork {
   // Why this piece is not recorded any more; empty while nothing speaks against it.
   const std::string& refusal() const { return refusal_; }
   int64_t launches() const { return launches_; }  // runs that the device got as one graph
+  // Kernels, copies and fills of the last graph; 0 before there is one.
+  int64_t operations() const { return operations_; }
 
  private:
   bool has_settled();
@@ -42,7 +44,7 @@ class RecordedWork {
   Context& context_;
   CUgraphExec_st* graph_ = nullptr;
   int64_t allocations_ = -1;  // at the beginning of the run before
-  int64_t launches_ = 0;
+  int64_t launches_ = 0, operations_ = 0;
   std::string refusal_;
 };
 

@@ -56,6 +56,7 @@ TEST_P(RecordedWorkTest, FollowsItsHostValues) {
     EXPECT_EQ(read(), 4.0 * step);
   }
   EXPECT_EQ(work_->launches(), 4);  // all but the first
+  EXPECT_EQ(work_->operations(), 3);
   EXPECT_EQ(work_->refusal(), "");
   EXPECT_EQ(cudacpu::call_counts().graph_launches, before.graph_launches + 4);
   EXPECT_EQ(cudacpu::call_counts().graph_instantiations, before.graph_instantiations + 1);

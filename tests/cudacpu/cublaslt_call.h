@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the calls of the cuBLASLt stand-in share. It implements exactly those that the engine makes:
 // cublaslt_descriptors.cc keeps descriptors as given, cublaslt_matmul.cc checks them when they are
-// used. The heuristic returns one algorithm, which is bound to its problem, alignments and
-// workspace. It shows whether the engine passes the right transposes, strides and epilogues, not
-// whether a device's library supports the combination.
+// used. The heuristic returns two algorithms at the most, bound to their problem, alignments and
+// workspace; whoever does not forbid it gets one that adds up in an order of its own. It shows
+// whether the engine passes the right transposes, strides and epilogues, not whether a device's
+// library supports the combination.
 #pragma once
 
 #include <cublasLt.h>

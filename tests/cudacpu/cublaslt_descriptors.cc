@@ -76,12 +76,11 @@ void set(Operation& o, cublasLtMatmulDescAttributes_t attribute, const void* val
 
 void set(Preference& p, cublasLtMatmulPreferenceAttributes_t attribute, const void* value,
          size_t bytes) {
-  uint32_t ignored = 0;
   switch (attribute) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
       return assign(p.workspace, value, bytes);
     case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
-      return assign(ignored, value, bytes);
+      return assign(p.reductions, value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
       return assign(p.align_a, value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstring>
 
 #include "tests/cudacpu/cublaslt_call.h"
@@ -14,6 +15,7 @@ struct Algorithm {
   uint64_t problem;
   uint64_t workspace;
   uint32_t align[4];
+  uint32_t reduction;
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
 
@@ -134,15 +136,34 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     }
     const Preference& wish = *ours<Preference>(preference);
     const uint64_t workspace = wanted_workspace(problem);
-    const Algorithm algorithm{fingerprint(problem),
-                              workspace <= wish.workspace ? workspace : 0,
-                              {wish.align_a, wish.align_b, wish.align_c, wish.align_d}};
-    results[0] = {};
-    std::memcpy(&results[0].algo, &algorithm, sizeof(algorithm));
-    results[0].workspaceSize = algorithm.workspace;
-    results[0].state = CUBLAS_STATUS_SUCCESS;
-    results[0].wavesCount = 1;
-    *count = 1;
+    const uint32_t reduction = wish.reductions & CUBLASLT_REDUCTION_SCHEME_INPLACE;
+    // Beside the best another that does without a workspace.
+    *count = std::min(most, 2);
+    for (int i = 0; i < *count; ++i) {
+      const bool works_in_one = i == 0 && workspace <= wish.workspace;
+      const Algorithm algorithm{fingerprint(problem),
+                                works_in_one ? workspace : 0,
+                                {wish.align_a, wish.align_b, wish.align_c, wish.align_d},
+                                reduction};
+      results[i] = {};
+      std::memcpy(&results[i].algo, &algorithm, sizeof(algorithm));
+      results[i].workspaceSize = algorithm.workspace;
+      results[i].state = CUBLAS_STATUS_SUCCESS;
+      results[i].wavesCount = 1;
+    }
+  });
+}
+
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* algo,
+                                                    cublasLtMatmulAlgoConfigAttributes_t attribute,
+                                                    void* value, size_t bytes, size_t*) {
+  return lt_call("cublasLtMatmulAlgoConfigGetAttribute", [&](Runtime&) {
+    if (attribute != CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME || bytes != sizeof(uint32_t)) {
+      lt_misuse(CUBLAS_STATUS_INVALID_VALUE, "only the reduction scheme is simulated");
+    }
+    Algorithm algorithm{};
+    std::memcpy(&algorithm, algo, sizeof(algorithm));
+    *static_cast<uint32_t*>(value) = algorithm.reduction;
   });
 }
 

@@ -41,6 +41,7 @@ struct Operation {
 // What cublasLtMatmulPreference_t holds.
 struct Preference {
   uint64_t workspace = 0;
+  uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK;
   uint32_t align_a = 256, align_b = 256, align_c = 256, align_d = 256;
 };
 

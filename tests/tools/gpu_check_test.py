@@ -5,6 +5,7 @@ what a failure stops, and the page.
     gpu_check_test.py SOURCE_FOLDER PROGRAMS_FOLDER
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -13,16 +14,21 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 PROGRAMS = pathlib.Path(sys.argv.pop())
 ROOT = pathlib.Path(sys.argv.pop())
 sys.path.insert(0, str(ROOT / "tools/gpu_check"))
 
+import counters  # noqa: E402  pylint: disable=wrong-import-position
 import page  # noqa: E402  pylint: disable=wrong-import-position
+import predictions  # noqa: E402  pylint: disable=wrong-import-position
+import runner  # noqa: E402  pylint: disable=wrong-import-position
+from stages import Stages  # noqa: E402  pylint: disable=wrong-import-position
 
 ON_HOST_RUNTIME = ("funnel-bench", "funnel-pretrain")
-STAGES = ["environment", "correctness", "sanitizers", "repetition", "attention", "products", "step", "transformers",
-          "training"]
+STAGES = ["environment", "correctness", "sanitizers", "repetition", "attention", "products", "memory", "step", "counters",
+          "transformers", "training"]
 FAILING_REPORT = {"tests": 1, "testsuites": [{"name": "Matmul", "testsuite": [{"name": "Planted", "failures": [{}]}]}]}
 
 
@@ -74,7 +80,14 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("- primitives: mma adds: rounded", text)
         self.assertRegex(text, r"\| 16 to 16 \| forward \| f32 \| [\d.]+ \| [\d.]+ \| [\d.]+ \| [\d.]+ % \|")
         self.assertRegex(text, r"\| vocabulary 4x512x16 \| forward \| f32 \|")
-        self.assertRegex(text, r"\| B1-1-1H16 \| BF16 \| 2 \|")
+        self.assertRegex(text, r"\| tiny \| vocabulary 4x512x16 \| forward \| 2 \| [\d.]+ \| [\d.]+ \| [\d.]+ \|")
+        self.assertRegex(text, r"\| tiny \| T=16 GELU 32x32x16 \| forward \| [\d.]+ \| [\d.]+ \| [\d.]+ \|")
+        for name in ("copy of 1 MiB", "residual, dropout, layer norm 32x16", "embedding of 32 tokens, 512x16",
+                     "vocabulary loss, draw, gradient 4x512", r"AdamW of \d+"):
+            self.assertRegex(text, rf"\| {name} \| [a-z, ]+ \| (u8|f32|bf16) \| [\d.]+ \| [\d.]+ \| \d+ \| [\d.]+ % \|")
+        self.assertRegex(text, r"\d of 12 reach the goal of 85 % of a copy")
+        self.assertRegex(text, r"\| B1-1-1H16 \| BF16 \| 2 \| .* % \| [\d.]+ \| [\d.]+ \| \d{3,} \|\n")
+        self.assertNotIn("predicted", text)
         self.assertRegex(text, r"Two runs from one seed gave the same \d+ checkpoint files")
         self.assertRegex(text, r"4 steps of a tiny model: loss [\d.]+ to [\d.]+; the first steps are within [\d.]+e-")
 
@@ -117,8 +130,110 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("found no funnel-bench in", result.stderr)
 
 
+# What ncu writes: lines of its own and of the program, then a table; one launch's number is missing.
+NCU_TIMES = """==PROF== Connected to process 1
+"ID","Kernel Name","Metric Name","Metric Unit","Metric Value"
+"0","void funnel::cuda::each_kernel<funnel::(anonymous namespace)::Add<float>>(long, T1)","gpu__time_duration.sum","ns","900"
+"1","void funnel::fused::key_kernel<64, 1>(funnel::fused::Problem)","gpu__time_duration.sum","ns","7,000"
+"2","void funnel::fused::key_kernel<64, 1>(funnel::fused::Problem)","gpu__time_duration.sum","ns","8,000"
+"3","void funnel::fused::query_kernel<64, 1>(funnel::fused::Problem)","gpu__time_duration.sum","ns","n/a"
+"4","void funnel::fused::table_kernel<64, 1>(funnel::fused::Problem)","gpu__time_duration.sum","ns","9,500"
+"""
+FAKE_NCU = r"""
+case "$*" in
+  *--query-metrics*) printf 'Device X\nsm__inst_issued  Counter  inst\nlts__t_sectors  Counter  sector\n'; exit 0 ;;
+esac
+for a; do case $b in --log-file) file=$a;; --launch-skip) skip=$a;; esac; b=$a; done
+if [ -z "$skip" ]; then cat TIMES > "$file"; exit 0; fi
+sed -n '2p' TIMES > "$file"
+sed -n "s/^\"$skip\",/\"0\",/p" TIMES >> "$file"
+tail -1 "$file" | sed 's/gpu__time_duration.sum.*/sm__inst_issued.avg.pct_of_peak_sustained_active","%","62.5"/' >> "$file"
+"""
+
+
+class Counters(unittest.TestCase):
+    """The stage that asks ncu, on a stand-in that answers like it: what is asked, chosen and written."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.home = pathlib.Path(folder.name)
+        (self.home / "bin").mkdir()
+        for name, text in (("TIMES", NCU_TIMES), ("bin/funnel-bench", "#!/bin/sh\n")):
+            (self.home / name).write_text(text)
+        self.tool("ncu", FAKE_NCU)
+
+    def tool(self, name, script):
+        (self.home / name).write_text("#!/bin/sh\n" + script.replace("TIMES", str(self.home / "TIMES")))
+        (self.home / name).chmod(0o755)
+
+    def stage(self):
+        options = argparse.Namespace(programs=self.home / "bin", root=ROOT, data=self.home, work=self.home, sizes="full",
+                                     host_runtime=False)
+        results = {"stages": {"correctness": {"state": "passed", "data": {}}}}
+        check = runner.Check(self.home, 1, lambda _: None)
+        with unittest.mock.patch.dict(os.environ, {"PATH": f"{self.home}:{os.environ['PATH']}"}):
+            check.run("counters", 30, Stages(options, results).counters)
+        return check.results["stages"]["counters"]
+
+    def test_the_slowest_launch_of_each_kernel_is_counted(self):
+        found = self.stage()
+        self.assertEqual((found["state"], found["notes"]), ("passed", []))
+        self.assertEqual([(one["kernel"], one["ms"]) for one in found["data"]["kernels"]],
+                         [("fused::table_kernel<64, 1>", 0.0095), ("fused::key_kernel<64, 1>", 0.008),
+                          ("each_kernel<Add<float>>", 0.0009)])
+        log = (self.home / "counters.log").read_text()
+        self.assertIn("--clock-control none", log)
+        self.assertIn("--launch-skip 2 --launch-count 1", log)
+        text = page.text({"stages": {"counters": found}}, False)
+        self.assertIn("| kernel | ms | issue | L2 |", text)
+        self.assertIn("| `fused::table_kernel<64, 1>` | 0.009 | 62.5 % |  |", text)
+
+    def test_what_ncu_may_not_is_noted(self):
+        self.tool("ncu", "echo '==ERROR== ERR_NVGPUCTRPERM - The user does not have permission'; exit 1\n")
+        found = self.stage()
+        self.assertEqual((found["state"], found["notes"]), ("passed", ["ncu gave no times: ERR_NVGPUCTRPERM"]))
+
+    def test_metrics_are_those_of_the_chip(self):
+        listing = "dram__throughput  Throughput\nsm__inst_executed_pipe_tensor  Counter  inst\n"
+        self.assertEqual(counters.metrics_of(listing),
+                         {"tensor pipe": "sm__inst_executed_pipe_tensor.avg.pct_of_peak_sustained_active",
+                          "memory": "dram__throughput.avg.pct_of_peak_sustained_elapsed"})
+
+
 class Page(unittest.TestCase):
     """Worked numbers."""
+
+    def test_stages_take_twenty_minutes_at_the_most(self):
+        options = argparse.Namespace(programs="", root=ROOT, data="", work="", sizes="full", host_runtime=False)
+        stages = Stages(options, {}).in_order()
+        self.assertEqual([name for name, _, _ in stages], STAGES)
+        self.assertLessEqual(sum(seconds for _, seconds, _ in stages), 1200)
+
+    def test_predicted_times_stand_beside_measured_ones(self):
+        copy = {"name": "copy", "part": "copy", "path": "", "dtype": "u8", "bytes": 3e9, "ms": 1.25}
+        norm = {**copy, "name": "norm", "part": "forward", "dtype": "bf16", "bytes": 1.32e9, "ms": 1.0}
+        step = {"model": "B4-4-4H768", "precision": "BF16", "batch": 64, "ms": 103.2, "sequences_per_second": 1.0,
+                "flops_per_second": 1e12}
+        passed = {"state": "passed", "seconds": 1, "notes": [], "failures": []}
+        stages = {"environment": {**passed, "data": {"device": "rank 0, NVIDIA H100 80GB HBM3, 80 GB"}},
+                  "memory": {**passed, "data": {"models": {"m": [copy, norm]}}}, "step": {**passed, "data": {"steps": [step]}}}
+        text = page.text({"stages": stages}, False)
+        self.assertIn("| norm | forward | bf16 | 1320.0 | 1.0000 | 1320 | 55.0 % | 0.5000 | 2.00 |", text)
+        self.assertIn("0 of 1 reach the goal of 85 % of a copy", text)
+        self.assertRegex(text, r"\| B4-4-4H768 .* \| 51.6 \| 2.00 \|")
+        self.assertIn("calculated before a device was at hand", text)
+
+    def test_predictions_by_hand(self):
+        figures = predictions.figures_of("NVIDIA H100 80GB HBM3")
+        self.assertIsNone(predictions.figures_of("NVIDIA H200"))
+        product = {"name": "T=512 attention projection 1000x1000x1600", "part": "forward", "path": "", "dtype": "bf16",
+                   "flops": 7.95e11, "bytes": 2.76e8}
+        self.assertAlmostEqual(predictions.row_ms(figures, "products", product), 1.1 + 0.15 * 0.1)
+        self.assertIsNone(predictions.row_ms(figures, "products", {**product, "dtype": "f32"}))
+        scores = {"name": "256 to 512", "part": "backward", "path": "chosen", "dtype": "bf16", "flops": 1.52e11}
+        self.assertAlmostEqual(predictions.row_ms(figures, "attention", scores), 1 / 0.82)
+        self.assertIsNone(predictions.row_ms(figures, "attention", {**scores, "path": "materialised"}))
 
     def test_a_floor_is_the_larger_of_two(self):
         rates = {"copy": 1e12, "f32": 1e13}
@@ -128,7 +243,7 @@ class Page(unittest.TestCase):
 
     def test_what_was_not_timed_has_no_number(self):
         row = {"name": "x", "part": "forward", "dtype": "f32", "path": "", "flops": 1, "bytes": 1}
-        (cells,) = page.measured_rows([row], {"copy": 1.0, "f32": 1.0})
+        (cells,) = page.measured_rows("attention", [row], {"copy": 1.0, "f32": 1.0})
         self.assertEqual(cells, ["x", "forward", "f32", "WRONG, not timed", "", "", ""])
 
     def test_a_page_of_nothing(self):

@@ -168,7 +168,7 @@ std::vector<std::vector<double>> AttentionProblem::outputs(bool backward) const 
 uint64_t AttentionProblem::digest(bool backward) const {
   uint64_t digest = 0;
   for (const Tensor& tensor : output_tensors(backward)) {
-    digest = Site::mix(digest) ^ HostCopy(context_, tensor).digest();
+    digest = Site::mix(digest) ^ digest_of(context_, tensor);
   }
   return digest;
 }

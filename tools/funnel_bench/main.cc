@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 
 #include "core/backend/stopwatch.h"
 #include "core/base/log.h"
@@ -12,7 +13,9 @@
 #include "parallel/mpi_comm.h"
 #include "parallel/world.h"
 #include "tools/funnel_bench/attention_bench.h"
+#include "tools/funnel_bench/gelu_bench.h"
 #include "tools/funnel_bench/matmul_bench.h"
+#include "tools/funnel_bench/memory_bench.h"
 #include "tools/funnel_bench/report.h"
 
 namespace {
@@ -20,9 +23,9 @@ namespace {
 using namespace funnel;
 
 int report(const ChosenDevice& chosen, const std::vector<Measurement>& rows,
-           const BenchOptions& options) {
+           const BenchOptions& options, double copy_bytes_per_ms = 0) {
   std::printf("%s\n", chosen.text.c_str());
-  print_measurements(rows);
+  print_measurements(rows, copy_bytes_per_ms);
   if (!options.json.empty()) write_measurements(options.json, chosen.text, rows);
   const bool right =
       std::all_of(rows.begin(), rows.end(), [](const Measurement& row) { return row.right(); });
@@ -51,17 +54,53 @@ int bench_device(const ChosenDevice& chosen, const BenchOptions& options) {
   return report(chosen, rows, options);
 }
 
-using Bench = std::vector<Measurement> (*)(Context&, const RunConfig&, DType, int);
+using Rows = std::vector<Measurement>;
 
-int bench_kernels(Bench bench, const ChosenDevice& chosen, const BenchOptions& options) {
+// `bench`: the rows of one element type.
+Rows rows_of(const BenchOptions& options, const std::function<Rows(DType)>& bench) {
+  Rows rows;
+  for (const DType dtype : options.element_types()) {
+    for (const Measurement& row : bench(dtype)) rows.push_back(row);
+  }
+  return rows;
+}
+
+int bench_products(const ChosenDevice& chosen, const BenchOptions& options) {
   const RunConfig config = options.config();
   Context context(chosen.device);
-  std::vector<Measurement> rows;
-  for (const DType dtype : options.element_types()) {
-    const std::vector<Measurement> more = bench(context, config, dtype, options.repeats);
-    rows.insert(rows.end(), more.begin(), more.end());
-  }
+  const Rows rows = rows_of(options, [&](DType dtype) {
+    Rows more = bench_matmul(context, config, dtype, options.repeats, options.algorithms);
+    if (options.algorithms == 1) return more;
+    for (const Measurement& row : bench_gelu(context, config, dtype, options.repeats)) {
+      more.push_back(row);
+    }
+    return more;
+  });
   return report(chosen, rows, options);
+}
+
+int bench_attentions(const ChosenDevice& chosen, const BenchOptions& options) {
+  const RunConfig config = options.config();
+  Context context(chosen.device);
+  return report(chosen,
+                rows_of(options,
+                        [&](DType dtype) {
+                          return bench_attention(context, config, dtype, options.repeats);
+                        }),
+                options);
+}
+
+int bench_memory_kernels(const ChosenDevice& chosen, const BenchOptions& options) {
+  const RunConfig config = options.config();
+  Context context(chosen.device);
+  const Measurement copy = copy_ceiling(context, options.copy_mib << 20, options.repeats);
+  Rows rows{copy};
+  for (const Measurement& row : rows_of(options, [&](DType dtype) {
+         return bench_memory(context, config, dtype, options.repeats);
+       })) {
+    rows.push_back(row);
+  }
+  return report(chosen, rows, options, copy.bytes / *copy.milliseconds);
 }
 
 void declare_common(CLI::App& command, BenchOptions& options) {
@@ -101,21 +140,34 @@ struct Commands {
       : device(app.add_subcommand("device", "what copies and large matrix products reach")),
         matmul(app.add_subcommand("matmul", "the matrix products of a step, one by one")),
         attention(app.add_subcommand("attention", "relative attention at a model's lengths")),
+        memory(app.add_subcommand("memory",
+                                  "what memory bounds, beside a copy: layer norm, "
+                                  "embedding, vocabulary, optimizer")),
         step(app.add_subcommand("step", "a step, part by part and whole; also under mpirun")) {
-    for (CLI::App* command : {device, matmul, attention, step}) declare_common(*command, options);
-    for (CLI::App* command : {matmul, attention, step}) declare_config(*command, options);
-    for (CLI::App* command : {device, matmul, attention}) declare_dtypes(*command, options);
+    for (CLI::App* command : {device, matmul, attention, memory, step}) {
+      declare_common(*command, options);
+    }
+    for (CLI::App* command : {matmul, attention, memory, step}) declare_config(*command, options);
+    for (CLI::App* command : {device, matmul, attention, memory}) declare_dtypes(*command, options);
     for (CLI::App* command : {device, step}) {
       command->add_option("--edge", options.edge, "of the square product that shows a GPU's peak")
           ->capture_default_str()
           ->check(CLI::PositiveNumber);
     }
-    device->add_option("--copy-mib", options.copy_mib, "MiB to copy")
+    for (CLI::App* command : {device, memory}) {
+      command->add_option("--copy-mib", options.copy_mib, "MiB to copy")
+          ->capture_default_str()
+          ->check(CLI::PositiveNumber);
+    }
+    matmul
+        ->add_option("--algorithms", options.algorithms,
+                     "with more than 1, also time so many algorithms of the library for each "
+                     "product, and GELU joined to products and apart")
         ->capture_default_str()
         ->check(CLI::PositiveNumber);
     app.require_subcommand(1);
   }
-  CLI::App *device, *matmul, *attention, *step;
+  CLI::App *device, *matmul, *attention, *memory, *step;
 };
 
 DeviceChoice choice_of(const std::string& name) {
@@ -139,7 +191,8 @@ int run(const World& world, const Commands& commands, const BenchOptions& option
   }
   FUNNEL_CHECK_INPUT(world.size() == 1, "only funnel-bench step runs on several ranks");
   if (*commands.device) return bench_device(chosen, options);
-  return bench_kernels(*commands.matmul ? bench_matmul : bench_attention, chosen, options);
+  if (*commands.memory) return bench_memory_kernels(chosen, options);
+  return *commands.matmul ? bench_products(chosen, options) : bench_attentions(chosen, options);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include "core/backend/matmul.h"
@@ -10,11 +11,10 @@
 #include "core/base/random.h"
 #include "core/model/model_cost.h"
 #include "tools/funnel_bench/random_pool.h"
+#include "tools/funnel_bench/sampled_error.h"
 
 namespace funnel {
 namespace {
-
-constexpr int64_t kSamples = 64;  // elements of a result that are checked
 
 enum class Part { forward, input_gradient, weight_gradient };
 
@@ -37,26 +37,15 @@ double at(const RandomPool& pool, const ConstTensor& matrix, bool transposed, in
   return pool.value(matrix, transposed ? column * ld + row : row * ld + column);
 }
 
-// The relative error of a sample of elements, first and last among them.
-double sampled_error(const RandomPool& pool, const Problem& problem, const HostCopy& found) {
+double expected_element(const RandomPool& pool, const Problem& problem, int64_t row,
+                        int64_t column) {
   const Matmul& m = problem.args;
-  double difference = 0, size = 0;
-  for (int64_t sample = 0; sample < kSamples; ++sample) {
-    const uint64_t draw = Site::mix(static_cast<uint64_t>(sample));
-    const int64_t row = sample == 0 ? 0 : sample == 1 ? m.m - 1 : int64_t(draw % uint64_t(m.m));
-    const int64_t column = sample == 0   ? 0
-                           : sample == 1 ? m.n - 1
-                                         : int64_t((draw >> 32) % uint64_t(m.n));
-    double sum = problem.bias ? pool.value(problem.bias, column) : 0;
-    for (int64_t k = 0; k < m.k; ++k) {
-      sum += at(pool, problem.a, m.transpose_a, row, k) *
-             at(pool, problem.b, m.transpose_b, k, column);
-    }
-    const double error = found.value(row * m.n + column) - sum;
-    difference += error * error;
-    size += sum * sum;
+  double sum = problem.bias ? pool.value(problem.bias, column) : 0;
+  for (int64_t k = 0; k < m.k; ++k) {
+    sum +=
+        at(pool, problem.a, m.transpose_a, row, k) * at(pool, problem.b, m.transpose_b, k, column);
   }
-  return std::sqrt(difference / size);
+  return sum;
 }
 
 // Of f32 sums, of sums of bf16 products in tensor cores (which may cut off), of results in bf16.
@@ -68,10 +57,12 @@ double tolerance(const Matmul& args) {
 class MatmulBench {
  public:
   // `operand` and `result`: elements of the largest.
-  MatmulBench(Context& context, DType dtype, int64_t operand, int64_t result, int repeats)
+  MatmulBench(Context& context, DType dtype, int64_t operand, int64_t result, int repeats,
+              int algorithms = 1)
       : context_(context),
         dtype_(dtype),
         repeats_(repeats),
+        algorithms_(algorithms),
         pool_(context, dtype, 2 * operand),
         result_(context.device(), result * size_of(DType::f32)) {}
 
@@ -127,12 +118,32 @@ class MatmulBench {
         2.0 * static_cast<double>(m.m) * static_cast<double>(m.n) * static_cast<double>(m.k);
     row.bytes = static_cast<double>(problem.a.bytes() + problem.b.bytes() +
                                     problem.c.bytes() * (m.accumulate ? 2 : 1));
-    check(problem, row);
-    if (row.right()) row.milliseconds = median_ms(context_, repeats_, [&] { matmul(context_, m); });
+    check(
+        problem, [&] { matmul(context_, m); }, row);
+    if (HostCopy(context_, problem.c).has_nan()) row.error = std::nan("");
+    if (!row.right()) return row;
+    row.milliseconds = median_ms(context_, repeats_, [&] { matmul(context_, m); });
+    if (algorithms_ > 1) time_algorithms(problem, row);
     return row;
   }
 
-  void check(const Problem& problem, Measurement& row) {
+  // Whatever the library offers for this product must be right, and repeat its bits.
+  void time_algorithms(const Problem& problem, Measurement& row) {
+    MatmulPrimitives& library = context_.matmul_primitives();
+    const int count = library.count_ways(problem.args, algorithms_);
+    for (int i = 0; i < count; ++i) {
+      const auto work = [&] { library.run_way(problem.args, i); };
+      Measurement one = row;
+      check(problem, work, one);
+      if (one.right()) {
+        row.algorithm_ms.push_back(median_ms(context_, repeats_, work));
+      } else {
+        ++row.wrong_algorithms;
+      }
+    }
+  }
+
+  void check(const Problem& problem, const std::function<void()>& work, Measurement& row) {
     uint64_t digests[2];
     for (uint64_t& digest : digests) {
       if (problem.args.accumulate) {
@@ -140,18 +151,19 @@ class MatmulBench {
       } else {
         poison(context_, problem.c);
       }
-      matmul(context_, problem.args);
-      const HostCopy found(context_, problem.c);
-      digest = found.digest();
-      row.error = found.has_nan() ? std::nan("") : sampled_error(pool_, problem, found);
+      work();
+      digest = digest_of(context_, problem.c);
     }
     row.bits_repeat = digests[0] == digests[1];
     row.tolerance = tolerance(problem.args);
+    row.error = sampled_error(context_, problem.c, [&](int64_t i, int64_t j) {
+      return expected_element(pool_, problem, i, j);
+    });
   }
 
   Context& context_;
   DType dtype_;
-  int repeats_;
+  int repeats_, algorithms_;
   RandomPool pool_;
   Buffer result_;
 };
@@ -188,13 +200,13 @@ Measurement matmul_ceiling(Context& context, DType dtype, int64_t edge, int repe
 }
 
 std::vector<Measurement> bench_matmul(Context& context, const RunConfig& config, DType dtype,
-                                      int repeats) {
+                                      int repeats, int algorithms) {
   const std::vector<Linear> linears = linears_of(config);
   int64_t largest = 0;
   for (const Linear& l : linears) {
     largest = std::max({largest, l.rows * l.in, l.rows * l.out, l.in * l.out});
   }
-  MatmulBench bench(context, dtype, largest, largest, repeats);
+  MatmulBench bench(context, dtype, largest, largest, repeats, algorithms);
   std::vector<Measurement> rows;
   for (const Linear& linear : linears) {
     for (const Part part : {Part::forward, Part::input_gradient, Part::weight_gradient}) {

@@ -16,8 +16,9 @@ Measurement matmul_ceiling(Context& context, DType dtype, int64_t edge, int repe
 
 // Forward product, input gradient and weight gradient of every linear layer of the discriminator
 // (or MLM network) at each length, of the generator at full length, and of the vocabulary head, for
-// one logical shard of the configuration.
+// one logical shard of the configuration. With more than one of `algorithms` also so many ways of
+// the library to compute each, as far as it has them.
 std::vector<Measurement> bench_matmul(Context& context, const RunConfig& config, DType dtype,
-                                      int repeats);
+                                      int repeats, int algorithms = 1);
 
 }  // namespace funnel

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/base/types.h"
 
@@ -20,6 +21,10 @@ struct Measurement {
   double tolerance = 0;     // for it
   bool bits_repeat = true;  // a second run gave the same bits
   std::optional<double> milliseconds{};  // the median; none if the check failed
+  // Of a library's other algorithms for the same, its first choice first: the medians of those that
+  // were right, and how many were not. Empty unless asked for.
+  std::vector<double> algorithm_ms{};
+  int wrong_algorithms = 0;
 
   bool right() const { return error <= tolerance && bits_repeat; }
 };

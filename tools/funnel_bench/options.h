@@ -20,6 +20,7 @@ struct BenchOptions {
   int64_t edge = 8192;  // of the square product that shows a GPU's peak
   int64_t copy_mib = 2048;
   int repeats = 9;
+  int algorithms = 1;  // of a library, to time for each product
 
   RunConfig config() const;
   std::vector<DType> element_types() const;

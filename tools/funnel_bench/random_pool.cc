@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/base/random.h"
+#include "core/ops/digest.h"
 
 namespace funnel {
 namespace {
@@ -81,6 +82,17 @@ void poison(Context& context, const Tensor& tensor) {
   spread(context, flat(tensor), n);
 }
 
+uint64_t digest_of(Context& context, const ConstTensor& tensor) {
+  const Buffer there(context.device(), 4 * size_of(DType::f64)), here(Device::cpu, there.bytes());
+  const ConstTensor words(tensor.data(), {tensor.bytes() / 4}, DType::f32, tensor.device());
+  digest_bits(context, words, there.tensor({4}, DType::f64));
+  const Tensor parts = here.tensor({4}, DType::f64);
+  context.download(there.tensor({4}, DType::f64), parts);
+  uint64_t digest = 0;
+  for (int i = 3; i >= 0; --i) digest = digest << 16 | static_cast<uint64_t>(parts.as<double>()[i]);
+  return digest;
+}
+
 HostCopy::HostCopy(Context& context, const ConstTensor& tensor)
     : memory_(Device::cpu, tensor.bytes()),
       tensor_(memory_.tensor(tensor.shape(), tensor.dtype())) {
@@ -96,17 +108,6 @@ bool HostCopy::has_nan() const {
     if (std::isnan(element(tensor_, i))) return true;
   }
   return false;
-}
-
-uint64_t HostCopy::digest() const {
-  uint64_t digest = 0;
-  for (int64_t i = 0; i < memory_.bytes(); i += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, memory_.data() + i,
-                static_cast<size_t>(std::min<int64_t>(8, memory_.bytes() - i)));
-    digest = Site::mix(digest ^ word) + 0x9e3779b97f4a7c15ull;
-  }
-  return digest;
 }
 
 }  // namespace funnel

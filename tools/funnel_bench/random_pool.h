@@ -33,12 +33,14 @@ class RandomPool {
 // Fills a tensor of the context's device with bytes 0xFF, a NaN in every floating-point type.
 void poison(Context& context, const Tensor& tensor);
 
+// A digest of a tensor's bits, taken where they lie; of whole 32-bit words.
+uint64_t digest_of(Context& context, const ConstTensor& tensor);
+
 // What a tensor of the device holds, on the host.
 struct HostCopy {
   HostCopy(Context& context, const ConstTensor& tensor);
   double value(int64_t i) const;
   bool has_nan() const;
-  uint64_t digest() const;  // of the bits
 
  private:
   Buffer memory_;

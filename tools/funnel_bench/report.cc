@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/funnel_bench/report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -25,6 +26,10 @@ Json json_of(const Measurement& m) {
            {"bits_repeat", m.bits_repeat},
            {"right", m.right()}};
   if (m.milliseconds) row["ms"] = *m.milliseconds;
+  if (!m.algorithm_ms.empty() || m.wrong_algorithms > 0) {
+    row["algorithm_ms"] = m.algorithm_ms;
+    row["wrong_algorithms"] = m.wrong_algorithms;
+  }
   return row;
 }
 
@@ -52,20 +57,31 @@ void print_parts(const StepTimes& times) {
   std::fputs(table.text().c_str(), stdout);
 }
 
+// How the library's own choice compares with the best of its algorithms, and how many of them.
+std::string choice_of(const Measurement& m) {
+  if (m.algorithm_ms.empty()) return "";
+  const double best = *std::min_element(m.algorithm_ms.begin(), m.algorithm_ms.end());
+  return concat(fixed(m.algorithm_ms.front() / best, 2), " x best of ", m.algorithm_ms.size());
+}
+
 }  // namespace
 
-void print_measurements(const std::vector<Measurement>& measurements) {
+void print_measurements(const std::vector<Measurement>& measurements, double copy_bytes_per_ms) {
   Table table;
-  table.add({"", "part", "path", "type", "ms", "TFLOP/s", "GB/s", "error", "bits"});
+  table.add({"", "part", "path", "type", "MB", "ms", "TFLOP/s", "GB/s",
+             copy_bytes_per_ms > 0 ? "of copy" : "", "error", "bits", ""});
   for (const Measurement& m : measurements) {
     char error[32];
     std::snprintf(error, sizeof(error), "%.1e%s", m.error, m.error <= m.tolerance ? "" : " WRONG");
     const auto rate = [&](double amount, double unit) {
       return m.milliseconds ? fixed(amount / *m.milliseconds / unit, 2) : std::string("-");
     };
-    table.add({m.name, m.part, m.path, name_of(m.dtype),
+    const bool has_share = copy_bytes_per_ms > 0 && m.milliseconds;
+    table.add({m.name, m.part, m.path, name_of(m.dtype), fixed(m.bytes / 1e6, 1),
                m.milliseconds ? fixed(*m.milliseconds, 4) : "-", rate(m.flops, 1e9),
-               rate(m.bytes, 1e6), error, m.bits_repeat ? "repeat" : "VARY"});
+               rate(m.bytes, 1e6),
+               has_share ? percent(m.bytes / *m.milliseconds / copy_bytes_per_ms) : "", error,
+               m.bits_repeat ? "repeat" : "VARY", choice_of(m)});
   }
   std::fputs(table.text().c_str(), stdout);
 }
@@ -82,6 +98,12 @@ void print_step(const StepTimes& times) {
       times.milliseconds, rate, rate * static_cast<double>(times.seq_len),
       times.flops_per_second() / 1e9,
       percent(times.flops_per_second() / (times.peak_flops * times.ranks)).c_str());
+  if (times.launched_ms) {
+    std::printf(
+        "launched kernel by kernel: %.1f ms, %.2f times as long; recorded: %ld operations\n",
+        *times.launched_ms, *times.launched_ms / times.milliseconds,
+        static_cast<long>(times.recorded_operations));
+  }
 }
 
 void write_measurements(const std::filesystem::path& file, const std::string& device,
@@ -101,20 +123,25 @@ void write_step(const std::filesystem::path& file, const std::string& device,
                      {"forward_ms", row.forward_ms},
                      {"backward_ms", row.backward_ms}});
   }
-  write(file, {{"device", device},
-               {"model", times.model},
-               {"ranks", times.ranks},
-               {"seq_len", times.seq_len},
-               {"batch", times.batch},
-               {"shards", times.shards},
-               {"peak_flops", times.peak_flops},
-               {"ms", times.milliseconds},
-               {"sequences_per_second", times.sequences_per_second()},
-               {"flops_per_second", times.flops_per_second()},
-               {"activation_bytes", times.activation_bytes},
-               {"scratch_bytes", times.scratch_bytes},
-               {"finite", times.finite},
-               {"parts", parts}});
+  Json document{{"device", device},
+                {"model", times.model},
+                {"ranks", times.ranks},
+                {"seq_len", times.seq_len},
+                {"batch", times.batch},
+                {"shards", times.shards},
+                {"peak_flops", times.peak_flops},
+                {"ms", times.milliseconds},
+                {"sequences_per_second", times.sequences_per_second()},
+                {"flops_per_second", times.flops_per_second()},
+                {"activation_bytes", times.activation_bytes},
+                {"scratch_bytes", times.scratch_bytes},
+                {"finite", times.finite},
+                {"parts", parts}};
+  if (times.launched_ms) {
+    document["launched_ms"] = *times.launched_ms;
+    document["recorded_operations"] = times.recorded_operations;
+  }
+  write(file, document);
 }
 
 }  // namespace funnel

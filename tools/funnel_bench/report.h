@@ -11,7 +11,8 @@
 
 namespace funnel {
 
-void print_measurements(const std::vector<Measurement>& measurements);
+// With the rate of a copy also each row's share of it.
+void print_measurements(const std::vector<Measurement>& measurements, double copy_bytes_per_ms = 0);
 void print_step(const StepTimes& times);
 
 // An input error if the file cannot be written. An unwritten output's error is null in JSON, the

@@ -21,25 +21,39 @@ double peak_flops(Context& context, DType dtype, const BenchOptions& options) {
   return 1e3 * product.flops / *product.milliseconds;
 }
 
-void time_whole_step(Comm& comm, Device device, const RunConfig& config, int repeats,
-                     StepTimes& times) {
-  Learner learner(comm, config, device);
+// The median time of a step.
+double time_steps(Comm& comm, Learner& learner, const RunConfig& config, int repeats,
+                  StepTimes& times) {
   const SyntheticBatch shard(config);
   const auto next = [&]() -> const PretrainBatch& { return shard.batch(); };
+  // On a device the first two steps allocate; recording starts when memory has settled.
+  const int prepared = times.on_cpu ? 1 : 3;
   std::vector<double> milliseconds;
-  for (int i = 0; i <= repeats; ++i) {
+  for (int i = 0; i < prepared + repeats; ++i) {
     comm.barrier();
     const auto start = std::chrono::steady_clock::now();
     const StepReport report = learner.train_step(i, next, false);
     comm.barrier();
     const std::chrono::duration<double, std::milli> spent =
         std::chrono::steady_clock::now() - start;
-    if (i > 0) milliseconds.push_back(spent.count());
+    if (i >= prepared) milliseconds.push_back(spent.count());
     times.finite = times.finite && !report.skipped;
   }
-  times.milliseconds = median(milliseconds);
-  times.activation_bytes = learner.saved_bytes();
-  times.scratch_bytes = learner.scratch_bytes();
+  return median(milliseconds);
+}
+
+void time_whole_step(Comm& comm, Device device, const RunConfig& config, int repeats,
+                     StepTimes& times) {
+  {
+    Learner learner(comm, config, device);
+    times.milliseconds = time_steps(comm, learner, config, repeats, times);
+    times.activation_bytes = learner.saved_bytes();
+    times.scratch_bytes = learner.scratch_bytes();
+    times.recorded_operations = learner.recorded_operations();
+  }
+  if (times.recorded_operations == 0) return;
+  Learner launching(comm, config, device, /*records=*/false);
+  times.launched_ms = time_steps(comm, launching, config, repeats, times);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // device could do.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ struct StepTimes {
   double peak_flops = 0;        // a second, of one rank's device: a core, or a GPU
   std::vector<BenchRow> parts;  // of one shard; none on several ranks
   double milliseconds = 0;      // of the whole step, the median
+  // On a device, where steps are recorded: the same step launched kernel by kernel, and how many
+  // kernels, copies and fills it has.
+  std::optional<double> launched_ms{};
+  int64_t recorded_operations = 0;
   double step_flops = 0;
   int64_t activation_bytes = 0, scratch_bytes = 0;
   bool finite = true;  // every loss and gradient

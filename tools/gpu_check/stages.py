@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 
+from counters import Profiler
 from runner import Failed
 
 # Sizes of a measured GPU, and sizes that an interpreter of kernels gets through.
@@ -16,6 +17,7 @@ FULL = {
     "edge": 8192,
     "copy_mib": 2048,
     "repeats": 9,
+    "algorithms": 8,
     "models": ["electra-B4-4-4H768", "electra-B10-10-10H1024"],
     "overrides": [],
     "batches": [64, 32, 16],
@@ -45,7 +47,8 @@ TINY = {
 SIZES = {"full": FULL, "tiny": TINY}
 
 # What a table is about, as the names of failing tests say it.
-NEEDED_FOR = {"attention": r"Attention", "products": r"Matmul|Linear", "step": r"Golden|DeviceLearner|conformance"}
+NEEDED_FOR = {"attention": r"Attention", "products": r"Matmul|Linear",
+              "memory": r"LayerNorm|Embedding|CrossEntropy|SampleTokens|DeviceLearner", "step": r"Golden|DeviceLearner|conformance"}
 
 
 class Stages:
@@ -61,11 +64,12 @@ class Stages:
         self.results = results
 
     def in_order(self):
-        """Together they may take more than the whole check has: few use up their own budget."""
-        return [("environment", 90, self.environment), ("correctness", 240, self.correctness),
-                ("sanitizers", 120, self.sanitizers), ("repetition", 60, self.repetition),
-                ("attention", 120, self.attention), ("products", 200, self.products), ("step", 280, self.step),
-                ("transformers", 120, self.transformers), ("training", 90, self.training)]
+        """Together they take 20 minutes at the most."""
+        return [("environment", 60, self.environment), ("correctness", 240, self.correctness),
+                ("sanitizers", 120, self.sanitizers), ("repetition", 40, self.repetition),
+                ("attention", 90, self.attention), ("products", 170, self.products), ("memory", 60, self.memory),
+                ("step", 200, self.step), ("counters", 60, self.counters), ("transformers", 110, self.transformers),
+                ("training", 50, self.training)]
 
     # Finding and running.
 
@@ -204,23 +208,34 @@ class Stages:
 
     def attention(self, stage):
         self.need(stage, "attention")
-        self.table(stage, "attention")
+        self.table(stage, "attention", ["--dtype", "f32,bf16"])
 
     def products(self, stage):
+        """In the precision that is to be fast also what else the library could have done."""
         self.need(stage, "products")
-        self.table(stage, "matmul")
+        self.table(stage, "matmul", ["--dtype", "bf16", "--algorithms", self.sizes["algorithms"]], ["--dtype", "f32"])
 
-    def table(self, stage, command):
+    def memory(self, stage):
+        """What memory bounds, beside a copy in the same run."""
+        self.need(stage, "memory")
+        self.table(stage, "memory", ["--dtype", "f32,bf16", "--copy-mib", self.sizes["copy_mib"]])
+
+    def table(self, stage, command, *runs):
+        """The rows of funnel-bench, of one run after the other with these arguments, by model."""
         stage.data["models"] = {}
         for model in self.sizes["models"]:
-            shape = [f"train.global_batch={self.sizes['batches'][0]}", "train.logical_shards=1"]
-            found, said = self.bench(stage, command, "--config", self.config(model), "--vocab", 512 if model == "tiny" else 30522,
-                                     "--dtype", "f32,bf16", *self.overrides(*shape),
-                                     name=f"{command}-{model}")
-            if found is None:
-                raise Failed(f"{model}: {said}")
-            stage.data["models"][model] = found["rows"]
-            check_rows(stage, found["rows"])
+            rows = stage.data["models"][model] = []
+            for number, arguments in enumerate(runs):
+                found, said = self.bench(stage, command, *self.model_arguments(model, self.sizes["batches"][0]), *arguments,
+                                         name=f"{command}-{model}-{number}")
+                if found is None:
+                    raise Failed(f"{model}: {said}")
+                rows += found["rows"]
+                check_rows(stage, found["rows"])
+
+    def model_arguments(self, model, batch, *overrides):
+        return ["--config", self.config(model), "--vocab", 512 if model == "tiny" else 30522,
+                *self.overrides(f"train.global_batch={batch}", "train.logical_shards=1", *overrides)]
 
     def step(self, stage):
         """Whole steps at the largest batch that fits."""
@@ -236,9 +251,8 @@ class Stages:
 
     def time_step(self, stage, model, precision):
         for batch in self.sizes["batches"]:
-            shape = [f"train.global_batch={batch}", "train.logical_shards=1", f"precision={precision}"]
-            found, said = self.bench(stage, "step", "--config", self.config(model), "--vocab", 512 if model == "tiny" else 30522,
-                                     "--edge", self.sizes["edge"], *self.overrides(*shape), name=f"step-{model}-{precision}")
+            found, said = self.bench(stage, "step", *self.model_arguments(model, batch, f"precision={precision}"),
+                                     "--edge", self.sizes["edge"], name=f"step-{model}-{precision}")
             if found is not None:
                 if not found["finite"]:
                     stage.fail(f"{model} {precision}: a loss or gradient was not finite")
@@ -247,6 +261,23 @@ class Stages:
                 stage.fail(f"{model} {precision}: {said}")
                 return None
             stage.note(f"{model} {precision}: a batch of {batch} does not fit")
+        return None
+
+    def counters(self, stage):
+        """What the hardware counts in our slowest kernels: those of a step with a layer of each kind."""
+        tool = find_tool("ncu")
+        if self.on_host_runtime:
+            return stage.note("not run: there is no GPU")
+        if tool is None:
+            return stage.note("ncu is not installed")
+        self.need(stage, "step")
+        model, batch = self.sizes["models"][0], self.sizes["batches"][-1]
+        command = [self.program("funnel-bench"), "step", "--device", "cuda", "--repeats", 1, "--edge", 256,
+                   *self.model_arguments(model, batch, "precision=BF16", "model.blocks=1,1,1", "model.decoder=1")]
+        stage.data.update({"model": model, "batch": batch})
+        stage.data["kernels"], trouble = Profiler(tool, stage, command).slowest_kernels(3)
+        if trouble:
+            stage.note(trouble)
         return None
 
     def transformers(self, stage):
@@ -300,6 +331,9 @@ def check_rows(stage, rows):
             error = "something was not written" if row["error"] is None else f"error {row['error']:.1e}"
             bits = "" if row["bits_repeat"] else ", bits differ between two runs"
             stage.fail(f"{row['name']} {row['part']} {row['dtype']}: {error}{bits}; not timed")
+        elif row.get("wrong_algorithms"):
+            stage.note(f"{row['name']} {row['part']} {row['dtype']}: {row['wrong_algorithms']} other algorithms of the library "
+                       "are not used and not timed: wrong, or of bits that differ between two runs")
 
 
 def losses(run):
@@ -316,6 +350,7 @@ def environment_of(stage):
     commands = {
         "GPU as found": ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,power.limit,"
                          "temperature.gpu,mig.mode.current", "--format=csv"],
+        "ncu": [find_tool("ncu") or "ncu", "--version"],
         "nvcc": [find_tool("nvcc") or "nvcc", "--version"],
         "compute-sanitizer": [find_tool("compute-sanitizer") or "compute-sanitizer", "--version"],
         **{name: [sys.executable, "-c", f"import importlib.metadata as m; print(m.version('{name}'))"]

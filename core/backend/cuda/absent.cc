@@ -58,7 +58,7 @@ void begin_recording(Stream) {
 bool is_recording(Stream) {
   throw_absent();
 }
-void end_recording(Stream, GraphExec&) {
+int64_t end_recording(Stream, GraphExec&) {
   throw_absent();
 }
 void discard_recording(Stream) noexcept {}

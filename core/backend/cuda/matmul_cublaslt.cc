@@ -10,6 +10,7 @@
 #include <array>
 #include <bit>
 #include <map>
+#include <vector>
 
 #include "core/backend/cuda/add_rows.h"
 #include "core/backend/cuda/check.h"
@@ -88,13 +89,26 @@ bool joins_gelu() {
   return major >= 9;
 }
 
+struct Algorithm {
+  cublasLtMatmulAlgo_t choice;
+  size_t workspace;
+};
+
 struct Prepared {
   Operation operation;
-  Layout b, a, c;  // in the library's order
-  cublasLtMatmulAlgo_t algorithm;
-  size_t workspace = 0;
-  bool is_possible = false;
+  Layout b, a, c;                     // in the library's order
+  std::vector<Algorithm> algorithms;  // those that were asked for; none where the library has none
 };
+
+// Whether an algorithm adds up in an order that is the same in every run.
+bool has_fixed_order(const cublasLtMatmulAlgo_t& algorithm) {
+  uint32_t scheme = 0;
+  check_lt(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
+                                                &scheme, sizeof(scheme), nullptr),
+           "cublasLtMatmulAlgoConfigGetAttribute");
+  return scheme == CUBLASLT_REDUCTION_SCHEME_NONE ||
+         scheme == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+}
 
 class CublasLtMatmul final : public MatmulPrimitives {
  public:
@@ -103,15 +117,26 @@ class CublasLtMatmul final : public MatmulPrimitives {
   }
   ~CublasLtMatmul() override { static_cast<void>(cublasLtDestroy(handle_)); }
 
-  void run(const Matmul& args) override {
+  void run(const Matmul& args) override { run_way(args, 0); }
+
+  void run_way(const Matmul& args, int way) override {
     if (args.k == 0) return set_or_add_bias(stream_, args);
     if (args.dtype == DType::f64 && args.bias != nullptr) return run_then_add_bias(args);
     Prepared& prepared = find(args);
-    FUNNEL_CHECK(prepared.is_possible, "cuBLASLt has no algorithm on ", device_name(),
+    FUNNEL_CHECK(!prepared.algorithms.empty(), "cuBLASLt has no algorithm on ", device_name(),
                  " for a product of ", name_of(args.dtype), " with m ", args.m, ", n ", args.n,
                  ", k ", args.k, ", lda ", args.lda, ", ldb ", args.ldb, ", ldc ", args.ldc,
                  ", batch ", args.batch);
-    with_float_type(compute_dtype(args.dtype), [&](auto zero) { multiply(args, prepared, zero); });
+    const Algorithm& algorithm = prepared.algorithms.at(static_cast<size_t>(way));
+    with_float_type(compute_dtype(args.dtype),
+                    [&](auto zero) { multiply(args, prepared, algorithm, zero); });
+  }
+
+  int count_ways(const Matmul& args, int most) override {
+    if (args.k == 0 || (args.dtype == DType::f64 && args.bias != nullptr)) return 1;
+    prepared_.erase(key_of(args));
+    const auto made = prepared_.emplace(key_of(args), prepare(args, most)).first;
+    return static_cast<int>(made->second.algorithms.size());
   }
 
   // f32 keeps to one way of computing GELU on every device. The library wants rows of `pre` to be
@@ -121,7 +146,7 @@ class CublasLtMatmul final : public MatmulPrimitives {
     const bool is_bf16 = args.dtype == DType::bf16 && args.c_dtype == DType::bf16;
     const bool is_aligned = args.ldc % 8 == 0 && alignment_of(args.pre) >= 16;
     if (!joins_gelu_ || !is_bf16 || !is_aligned || args.k == 0 || args.batch > 1) return false;
-    return find(args).is_possible;
+    return !find(args).algorithms.empty();
   }
 
   std::string name() const override {
@@ -141,11 +166,11 @@ class CublasLtMatmul final : public MatmulPrimitives {
 
   Prepared& find(const Matmul& args) {
     auto found = prepared_.find(key_of(args));
-    if (found == prepared_.end()) found = prepared_.emplace(key_of(args), prepare(args)).first;
+    if (found == prepared_.end()) found = prepared_.emplace(key_of(args), prepare(args, 1)).first;
     return found->second;
   }
 
-  Prepared prepare(const Matmul& args) {
+  Prepared prepare(const Matmul& args, int most) {
     const cudaDataType_t type = type_of(args.dtype);
     const int64_t m = args.m, n = args.n, k = args.k;
     const bool ta = args.transpose_a, tb = args.transpose_b;
@@ -154,7 +179,7 @@ class CublasLtMatmul final : public MatmulPrimitives {
         .b = Layout(type, tb ? k : n, tb ? n : k, args.ldb, args.batch, args.stride_b),
         .a = Layout(type, ta ? m : k, ta ? k : m, args.lda, args.batch, args.stride_a),
         .c = Layout(type_of(args.c_dtype), n, m, args.ldc, args.batch, args.stride_c),
-        .algorithm = {}};
+        .algorithms = {}};
     const auto transposed = [](bool yes) { return yes ? CUBLAS_OP_T : CUBLAS_OP_N; };
     prepared.operation.set(CUBLASLT_MATMUL_DESC_TRANSA, transposed(tb));
     prepared.operation.set(CUBLASLT_MATMUL_DESC_TRANSB, transposed(ta));
@@ -163,7 +188,7 @@ class CublasLtMatmul final : public MatmulPrimitives {
       prepared.operation.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, args.ldc);
     }
     point_to(args, prepared);
-    choose_algorithm(args, prepared);
+    choose_algorithms(args, most, prepared);
     return prepared;
   }
 
@@ -177,8 +202,8 @@ class CublasLtMatmul final : public MatmulPrimitives {
     }
   }
 
-  // Leaves is_possible false where the library has none.
-  void choose_algorithm(const Matmul& args, Prepared& prepared) {
+  // The best first, as the library sees it.
+  void choose_algorithms(const Matmul& args, int most, Prepared& prepared) {
     Preference preference;
     preference.set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<size_t>(kWorkspaceBytes));
     preference.set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
@@ -188,29 +213,32 @@ class CublasLtMatmul final : public MatmulPrimitives {
     preference.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(args.a));
     preference.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(args.c));
     preference.set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(args.c));
-    cublasLtMatmulHeuristicResult_t found = {};
+    std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<size_t>(most));
     int count = 0;
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
         handle_, prepared.operation.get(), prepared.b.get(), prepared.a.get(), prepared.c.get(),
-        prepared.c.get(), preference.get(), 1, &found, &count);
+        prepared.c.get(), preference.get(), most, found.data(), &count);
     if (status != CUBLAS_STATUS_NOT_SUPPORTED) check_lt(status, "cublasLtMatmulAlgoGetHeuristic");
-    if (count == 0) return;
-    prepared.is_possible = true;
-    prepared.algorithm = found.algo;
-    prepared.workspace = found.workspaceSize;
-    if (prepared.workspace > 0 && workspace_.bytes() == 0) {
-      workspace_ = Buffer(Device::cuda, kWorkspaceBytes, "cuBLASLt's workspace");
+    found.resize(static_cast<size_t>(count));
+    for (const cublasLtMatmulHeuristicResult_t& one : found) {
+      if (one.state != CUBLAS_STATUS_SUCCESS) continue;
+      FUNNEL_CHECK(has_fixed_order(one.algo),
+                   "cuBLASLt offers an algorithm whose bits would not repeat");
+      prepared.algorithms.push_back({one.algo, one.workspaceSize});
+      if (one.workspaceSize > 0 && workspace_.bytes() == 0) {
+        workspace_ = Buffer(Device::cuda, kWorkspaceBytes, "cuBLASLt's workspace");
+      }
     }
   }
 
   template <class T>
-  void multiply(const Matmul& args, Prepared& prepared, T) {
+  void multiply(const Matmul& args, Prepared& prepared, const Algorithm& algorithm, T) {
     point_to(args, prepared);
     const T alpha = 1, beta = args.accumulate ? 1 : 0;
     check_lt(
         cublasLtMatmul(handle_, prepared.operation.get(), &alpha, args.b, prepared.b.get(), args.a,
                        prepared.a.get(), &beta, args.c, prepared.c.get(), args.c, prepared.c.get(),
-                       &prepared.algorithm, workspace_.data(), prepared.workspace, stream_),
+                       &algorithm.choice, workspace_.data(), algorithm.workspace, stream_),
         "cublasLtMatmul");
   }
 

@@ -40,16 +40,19 @@ bool is_recording(Stream stream) {
   return status != cudaStreamCaptureStatusNone;
 }
 
-void end_recording(Stream stream, GraphExec& graph) {
+int64_t end_recording(Stream stream, GraphExec& graph) {
   cudaGraph_t recorded = nullptr;
   check(cudaStreamEndCapture(stream, &recorded), "cudaStreamEndCapture");
+  size_t operations = 0;
   try {
+    check(cudaGraphGetNodes(recorded, nullptr, &operations), "cudaGraphGetNodes");
     bring_up_to_date(graph, recorded);
   } catch (...) {
     static_cast<void>(cudaGraphDestroy(recorded));
     throw;
   }
   check(cudaGraphDestroy(recorded), "cudaGraphDestroy");
+  return static_cast<int64_t>(operations);
 }
 
 void discard_recording(Stream stream) noexcept {

@@ -54,8 +54,9 @@ void begin_recording(Stream stream);
 bool is_recording(Stream stream);
 // Ends the recording. `graph` (null at first) becomes what launch() repeats; a graph of an earlier
 // recording of the same work is brought up to date, which is cheap and leaves alone what of it is
-// still under way. Throws if the recording was spoilt.
-void end_recording(Stream stream, GraphExec& graph);
+// still under way. Gives the number of kernels, copies and fills. Throws if the recording was
+// spoilt.
+int64_t end_recording(Stream stream, GraphExec& graph);
 // Ends a recording and throws it away.
 void discard_recording(Stream stream) noexcept;
 void launch(GraphExec graph, Stream stream);

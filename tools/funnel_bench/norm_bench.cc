@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
+#include "core/ops/layer_norm.h"
+#include "tools/funnel_bench/memory_bench.h"
+#include "tools/funnel_bench/random_pool.h"
+#include "tools/funnel_bench/sampled_error.h"
+
+namespace funnel {
+namespace {
+
+constexpr int64_t kRows = 64, kColumns = 8;  // that are checked
+
+class NormBench {
+ public:
+  NormBench(Context& context, DType dtype, Shape shape, double dropout)
+      : context_(context),
+        dtype_(dtype),
+        shape_(shape),
+        pool_(context, dtype, 3 * shape.elements() + 4 * shape[1]),
+        memory_(context.device()),
+        dropout_(dropout, RandomStream(1, Site("bench norm"), 0), 0) {
+    // A run adds to what the run before has left; kept elements are halved, so sums stay finite.
+    dropout_.scale = 0.5F;
+    for (Tensor* one : {&sum_, &y_, &dresidual_, &dbranch_}) *one = memory_.tensor(shape, dtype);
+    for (Tensor* one : {&mean_, &rstd_}) *one = memory_.tensor({shape[0]}, DType::f32);
+    for (Tensor* one : {&dgamma_, &dbeta_}) *one = memory_.tensor({shape[1]}, DType::f32);
+    residual_ = pool_.tensor(shape);
+    branch_ = pool_.tensor(shape);
+    dy_ = pool_.tensor(shape);
+    gamma_ = pool_.tensor({shape[1]});
+    beta_ = pool_.tensor({shape[1]});
+  }
+
+  MemoryCase forward() {
+    return {.row = row("forward"),
+            .outputs = {sum_, y_, mean_, rstd_},
+            .begin =
+                [this] {
+                  for (const Tensor& one : {y_, mean_, rstd_}) poison(context_, one);
+                  context_.copy(branch_, sum_);
+                },
+            .work =
+                [this] {
+                  residual_norm_forward(context_, {.residual = residual_,
+                                                   .branch = sum_,
+                                                   .dropout = dropout_,
+                                                   .gamma = gamma_,
+                                                   .beta = beta_,
+                                                   .y = y_,
+                                                   .mean = mean_,
+                                                   .rstd = rstd_});
+                },
+            .error = [this] { return forward_error(); }};
+  }
+
+  MemoryCase backward() {
+    return {.row = row("backward"),
+            .outputs = {dresidual_, dbranch_, dgamma_, dbeta_},
+            .begin =
+                [this] {
+                  for (const Tensor& one : {dresidual_, dbranch_}) poison(context_, one);
+                  for (const Tensor& one : {dgamma_, dbeta_}) context_.fill_zero(one);
+                },
+            .work =
+                [this] {
+                  residual_norm_backward(context_, {.sum = sum_,
+                                                    .gamma = gamma_,
+                                                    .mean = mean_,
+                                                    .rstd = rstd_,
+                                                    .dropout = dropout_,
+                                                    .dy = dy_,
+                                                    .dresidual = dresidual_,
+                                                    .dbranch = dbranch_,
+                                                    .dgamma = dgamma_,
+                                                    .dbeta = dbeta_});
+                },
+            .error = [this] { return larger_error(row_error(), column_error()); }};
+  }
+
+ private:
+  // Two read, two written, and the statistics.
+  Measurement row(const char* part) const {
+    Measurement row{.name = concat("residual, dropout, layer norm ", shape_[0], "x", shape_[1]),
+                    .part = part,
+                    .path = {}};
+    row.dtype = dtype_;
+    row.bytes = static_cast<double>(4 * shape_.elements() * size_of(dtype_) +
+                                    2 * shape_[0] * size_of(DType::f32));
+    row.tolerance = dtype_ == DType::bf16 ? 1e-2 : 3e-5;
+    return row;
+  }
+
+  double rounded(double value) const {
+    const auto f32 = static_cast<float>(value);
+    return dtype_ == DType::bf16 ? float(BFloat16(f32)) : f32;
+  }
+
+  HostCopy row_of(const Tensor& tensor, int64_t row) {
+    return {context_, tensor.slice(row * shape_[1], {shape_[1]})};
+  }
+
+  // Statistics are those of the rounded sum.
+  double forward_error() {
+    const int64_t cols = shape_[1];
+    Deviation sums, ys;
+    for (const int64_t row : sampled_rows(shape_[0], kRows)) {
+      const HostCopy sum = row_of(sum_, row), y = row_of(y_, row);
+      double mean = 0, variance = 0;
+      for (int64_t c = 0; c < cols; ++c) {
+        const int64_t i = row * cols + c;
+        sums.add(sum.value(c),
+                 rounded(pool_.value(residual_, i) + dropout_.factor(i) * pool_.value(branch_, i)));
+        mean += sum.value(c) / static_cast<double>(cols);
+      }
+      for (int64_t c = 0; c < cols; ++c) {
+        const double d = sum.value(c) - mean;
+        variance += d * d / static_cast<double>(cols);
+      }
+      for (int64_t c = 0; c < cols; ++c) {
+        ys.add(y.value(c), (sum.value(c) - mean) / std::sqrt(variance) * pool_.value(gamma_, c) +
+                               pool_.value(beta_, c));
+      }
+    }
+    return larger_error(sums.relative(), ys.relative());
+  }
+
+  // dx = rstd (g - mean(g) - xhat mean(g xhat)), g = gamma dy.
+  double row_error() {
+    const int64_t cols = shape_[1];
+    const HostCopy means(context_, mean_), rstds(context_, rstd_);
+    Deviation residuals, branches;
+    for (const int64_t row : sampled_rows(shape_[0], kRows)) {
+      const HostCopy sum = row_of(sum_, row), dresidual = row_of(dresidual_, row);
+      const HostCopy dbranch = row_of(dbranch_, row);
+      const double mean = means.value(row), rstd = rstds.value(row);
+      const auto g = [&](int64_t c) {
+        return pool_.value(gamma_, c) * pool_.value(dy_, row * cols + c);
+      };
+      const auto xhat = [&](int64_t c) { return (sum.value(c) - mean) * rstd; };
+      double mean_g = 0, mean_gx = 0;
+      for (int64_t c = 0; c < cols; ++c) {
+        mean_g += g(c) / static_cast<double>(cols);
+        mean_gx += g(c) * xhat(c) / static_cast<double>(cols);
+      }
+      for (int64_t c = 0; c < cols; ++c) {
+        const double dx = rstd * (g(c) - mean_g - xhat(c) * mean_gx);
+        residuals.add(dresidual.value(c), dx);
+        branches.add(dbranch.value(c), dropout_.factor(row * cols + c) * dx);
+      }
+    }
+    return larger_error(residuals.relative(), branches.relative());
+  }
+
+  double column_error() {
+    const int64_t rows = shape_[0], cols = shape_[1];
+    const HostCopy means(context_, mean_), rstds(context_, rstd_), sum(context_, sum_);
+    const HostCopy dgamma(context_, dgamma_), dbeta(context_, dbeta_);
+    Deviation gammas, betas;
+    for (const int64_t c : sampled_rows(cols, kColumns)) {
+      double of_gamma = 0, of_beta = 0;
+      for (int64_t row = 0; row < rows; ++row) {
+        const double dy = pool_.value(dy_, row * cols + c);
+        of_gamma += dy * (sum.value(row * cols + c) - means.value(row)) * rstds.value(row);
+        of_beta += dy;
+      }
+      gammas.add(dgamma.value(c), of_gamma);
+      betas.add(dbeta.value(c), of_beta);
+    }
+    return larger_error(gammas.relative(), betas.relative());
+  }
+
+  Context& context_;
+  DType dtype_;
+  Shape shape_;
+  RandomPool pool_;
+  Arena memory_;
+  Dropout dropout_;
+  ConstTensor residual_, branch_, dy_, gamma_, beta_;
+  Tensor sum_, y_, mean_, rstd_, dresidual_, dbranch_, dgamma_, dbeta_;
+};
+
+}  // namespace
+
+void bench_norms(Context& context, const RunConfig& config, DType dtype, int repeats,
+                 std::vector<Measurement>& rows) {
+  const FunnelConfig& model = config.pretrain.model;
+  NormBench bench(context, dtype, {config.train.shard_batch() * config.data.seq_len, model.width},
+                  model.hidden_dropout);
+  const MemoryCase forward = bench.forward();
+  rows.push_back(measure(context, forward, repeats));
+  // Backward reads what a single forward leaves.
+  forward.begin();
+  forward.work();
+  rows.push_back(measure(context, bench.backward(), repeats));
+}
+
+}  // namespace funnel
