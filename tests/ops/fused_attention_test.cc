@@ -131,6 +131,45 @@ TEST(FusedAttention, BackwardRepeatsItsBits) {
   EXPECT_EQ(runs[0], runs[1]);
 }
 
+// Numbers of [batch, …], the examples in reverse order.
+std::vector<double> reversed(const std::vector<double>& values, int64_t batch) {
+  const auto each = static_cast<int64_t>(values.size()) / batch;
+  std::vector<double> result;
+  for (int64_t b = batch - 1; b >= 0; --b) {
+    result.insert(result.end(), values.begin() + b * each, values.begin() + (b + 1) * each);
+  }
+  return result;
+}
+
+TEST(FusedAttention, AnExamplesBitsDoNotDependOnItsPlace) {
+  const Case c{.keys = 70, .head_width = 64, .batch = 3, .dtype = DType::bf16};
+  const AttentionProblem p(c, reference_problem(c));
+  const OwnedTensor dcontext(p.in.q.shape(), DType::bf16, random_values(p.in.q.elements(), 12));
+  const auto mirrored = [&](const ConstTensor& tensor) {
+    return OwnedTensor(tensor.shape(), tensor.dtype(), reversed(values_of(tensor), c.batch));
+  };
+  const OwnedTensor q = mirrored(p.in.q), k = mirrored(p.in.k), v = mirrored(p.in.v);
+  const OwnedTensor q_segments = mirrored(p.in.q_segments), k_segments = mirrored(p.in.k_segments);
+  const OwnedTensor hidden = mirrored(p.in.hidden), dmirrored = mirrored(dcontext);
+  AttentionInputs mirror = p.in;
+  mirror.q = q;
+  mirror.k = k;
+  mirror.v = v;
+  mirror.q_segments = q_segments;
+  mirror.k_segments = k_segments;
+  mirror.hidden = hidden;
+  const AttentionResults there(p.in, DType::bf16), here(p.in, DType::bf16);
+  attention_forward_fused(context_under_test(), there.forward(p.in), extents_of(p.in));
+  attention_backward_fused(context_under_test(), there.backward(p.in, dcontext), extents_of(p.in));
+  attention_forward_fused(context_under_test(), here.forward(mirror), extents_of(mirror));
+  attention_backward_fused(context_under_test(), here.backward(mirror, dmirrored),
+                           extents_of(mirror));
+  EXPECT_EQ(here.context.values(), reversed(there.context.values(), c.batch));
+  EXPECT_EQ(here.dq.values(), reversed(there.dq.values(), c.batch));
+  EXPECT_EQ(here.dk.values(), reversed(there.dk.values(), c.batch));
+  EXPECT_EQ(here.dv.values(), reversed(there.dv.values(), c.batch));
+}
+
 // The penalty of a hidden key shifts every score alike, so that it changes nothing.
 TEST(FusedAttention, AllKeysHiddenIsAsNoneHidden) {
   const Case c{.keys = 70, .head_width = 64, .batch = 1, .hidden = false, .dtype = DType::bf16};
