@@ -90,6 +90,7 @@ class GpuCheck(unittest.TestCase):
         self.assertNotIn("predicted", text)
         self.assertRegex(text, r"Two runs from one seed gave the same \d+ checkpoint files")
         self.assertRegex(text, r"4 steps of a tiny model: loss [\d.]+ to [\d.]+; the first steps are within [\d.]+e-")
+        self.assertRegex(text, r"2 steps of tiny in bf16 on short sequences: loss [\d.]+ to [\d.]+\.\n")
 
     def test_what_is_wrong_is_not_timed(self):
         report = json.dumps(FAILING_REPORT)
@@ -185,6 +186,7 @@ class Counters(unittest.TestCase):
         log = (self.home / "counters.log").read_text()
         self.assertIn("--clock-control none", log)
         self.assertIn("--launch-skip 2 --launch-count 1", log)
+        self.assertIn("--kill yes", log)
         text = page.text({"stages": {"counters": found}}, False)
         self.assertIn("| kernel | ms | issue | L2 |", text)
         self.assertIn("| `fused::table_kernel<64, 1>` | 0.009 | 62.5 % |  |", text)

@@ -7,6 +7,7 @@ import re
 
 OURS = ("--kernel-name-base", "demangled", "--kernel-name", "regex:funnel::")
 TIME = "gpu__time_duration.sum"
+LAUNCHES = 2000  # that are timed at the most; then the program is ended
 
 # By column of the page: names of the metric in the order of preference; not every chip has each.
 WANTED = {
@@ -79,14 +80,14 @@ class Profiler:
         """Gives launches and what the tool said, its words for a refusal among it."""
         file = self.stage.work / f"counters-{name}.csv"
         file.unlink(missing_ok=True)
-        done = self.stage.run(self.tool, "--clock-control", "none", "--csv", "--print-units", "base", "--log-file", file, *OURS,
-                              "--metrics", ",".join(metrics), *which, *self.command)
+        done = self.stage.run(self.tool, "--clock-control", "none", "--csv", "--print-units", "base", "--kill", "yes",
+                              "--log-file", file, *OURS, "--metrics", ",".join(metrics), *which, *self.command)
         text = file.read_text(errors="replace") if file.exists() else ""
         return launches_of(text), done.stdout + text
 
     def slowest_kernels(self, count):
         """Gives [{"kernel", "ms", column: percent}, …] and, if it could not, why."""
-        launches, said = self.count("times", [TIME])
+        launches, said = self.count("times", [TIME], "--launch-count", LAUNCHES)
         if not launches:
             refused = re.search(r"ERR_\w+", said)
             return [], f"ncu gave no times{f': {refused[0]}' if refused else ''}"

@@ -224,7 +224,9 @@ def training(data, _results):
     if "apart" not in data:
         return []
     return [f"{data['steps']} steps of a tiny model: loss {data['first']:.3f} to {data['last']:.3f}; the first steps are within "
-            f"{data['apart']:.1e} of the CPU's.", ""]
+            f"{data['apart']:.1e} of the CPU's.", "",
+            *([f"{data['whole']['steps']} steps of {data['whole']['model']} in bf16 on short sequences: loss "
+               f"{data['whole']['first']:.3f} to {data['whole']['last']:.3f}.", ""] if "whole" in data else [])]
 
 
 SECTIONS = {"environment": ("Machine and ceilings", environment), "correctness": ("Is it right?", correctness),

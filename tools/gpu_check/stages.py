@@ -22,6 +22,8 @@ FULL = {
     "overrides": [],
     "batches": [64, 32, 16],
     "training_steps": 300,
+    "whole_model": {"config": "electra-B4-4-4H768", "steps": 200,
+                    "overrides": ["data.seq_len=64", "objective.predictions=10", "train.global_batch=32"]},
     "tests": {
         "device_test": "*",
         "backend_test": "Context.*:Matmul.*:Stopwatch.*:-Matmul.BitsDoNotDependOnWhereOperandsLie",
@@ -42,6 +44,7 @@ TINY = {
                   "objective.predictions=2", "objective.generator_width_ratio=0.5"],
     "batches": [2],
     "training_steps": 4,
+    "whole_model": {"config": "tiny", "steps": 2, "overrides": []},
     "tests": {"device_test": "DeviceMemory.*", "backend_test": "Stopwatch.*"},
 }
 SIZES = {"full": FULL, "tiny": TINY}
@@ -66,10 +69,10 @@ class Stages:
     def in_order(self):
         """Together they take 20 minutes at the most."""
         return [("environment", 60, self.environment), ("correctness", 240, self.correctness),
-                ("sanitizers", 120, self.sanitizers), ("repetition", 40, self.repetition),
+                ("sanitizers", 110, self.sanitizers), ("repetition", 40, self.repetition),
                 ("attention", 90, self.attention), ("products", 170, self.products), ("memory", 60, self.memory),
-                ("step", 200, self.step), ("counters", 60, self.counters), ("transformers", 110, self.transformers),
-                ("training", 50, self.training)]
+                ("step", 200, self.step), ("counters", 60, self.counters), ("transformers", 100, self.transformers),
+                ("training", 70, self.training)]
 
     # Finding and running.
 
@@ -190,14 +193,14 @@ class Stages:
             differ = sum(a != b for a, b in zip(*digests))
             stage.fail(f"{differ} of {len(digests[0])} files of the checkpoints differ between two equal runs")
 
-    def train(self, stage, name, device, steps, *overrides):
-        """Trains the tiny model and gives the run's folder."""
+    def train(self, stage, name, device, steps, *overrides, config="tiny"):
+        """Trains a model and gives the run's folder."""
         run = self.work / name
         shutil.rmtree(run, ignore_errors=True)
         run.mkdir()
         # One id for all: it is written into every file of a checkpoint.
         (run / "run_id").write_text("0123456789abcdef" * 2 + "\n")
-        done = stage.run(self.program("funnel-pretrain"), "--config", self.config("tiny"), "--data", self.data, "--run", run,
+        done = stage.run(self.program("funnel-pretrain"), "--config", self.config(config), "--data", self.data, "--run", run,
                          *self.overrides(f"device={device.upper()}", f"train.steps={steps}", "train.log_every_steps=1",
                                          "optimizer.warmup_steps=2",
                                          "train.global_batch=4", "train.logical_shards=1", "train.eval_batches=0",
@@ -300,7 +303,7 @@ class Stages:
         return None
 
     def training(self, stage):
-        """A run whose loss must fall, beside the CPU's from the same seed."""
+        """A run whose loss must fall, beside the CPU's from the same seed; then one of a whole model."""
         steps = self.sizes["training_steps"]
         here = losses(self.train(stage, "training-cuda", "cuda", steps, "precision=FP32"))
         there = losses(self.train(stage, "training-cpu", "cpu", min(20, steps), "precision=FP32"))
@@ -309,8 +312,18 @@ class Stages:
         stage.data["apart"] = apart
         if not apart <= 1e-3:
             stage.fail(f"the first {len(there)} losses are {apart:.1e} from the CPU's")
-        if steps >= 100 and not sum(here[-10:]) < 0.95 * sum(here[:10]):
-            stage.fail(f"the loss did not fall: {here[0]:.3f} to {here[-1]:.3f}")
+        check_falls(stage, "tiny", here)
+        one = self.sizes["whole_model"]
+        run = self.train(stage, "training-whole", "cuda", one["steps"], "precision=BF16", *one["overrides"], config=one["config"])
+        whole = losses(run)
+        stage.data["whole"] = {"model": one["config"], "steps": one["steps"], "first": whole[0], "last": whole[-1]}
+        check_falls(stage, one["config"], whole)
+        shutil.rmtree(run)  # its checkpoints are large
+
+
+def check_falls(stage, model, found):
+    if len(found) >= 100 and not sum(found[-10:]) < 0.95 * sum(found[:10]):
+        stage.fail(f"the loss of {model} did not fall: {found[0]:.3f} to {found[-1]:.3f}")
 
 
 def last_line(text):
