@@ -105,10 +105,14 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("- failed: `Matmul.Planted`", self.page.read_text())
 
     def test_a_stage_ends_with_its_time(self):
-        self.replace("conformance", "exec sleep 60\n")
+        child = self.case / "child"
+        self.replace("conformance", f"sleep 60 &\necho $! > {child}\necho begun\nwait\n")
         result = self.check("--stages", "correctness", "--minutes", "0.03")
         self.assertEqual(result.returncode, 1)
         self.assertEqual(self.stages()["correctness"]["state"], "out of time")
+        self.assertIn("begun\n\n[out of time]", (self.case / "work/correctness.log").read_text())
+        state = pathlib.Path(f"/proc/{child.read_text().strip()}/stat")
+        self.assertTrue(not state.exists() or " Z " in state.read_text())  # nobody may go on with the device
         self.assertIn("| correctness | out of time |", self.page.read_text())
 
     def test_a_later_call_adds_to_the_page(self):

@@ -5,6 +5,7 @@ later call may add stages to it. A stage is a function of a Stage, which runs it
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -15,6 +16,12 @@ class OutOfTime(Exception):
 
 class Failed(Exception):
     """What a stage needs went wrong; its message is for the page."""
+
+
+def end_with_children(process):
+    """What a tool has started would go on with the device; gives what they wrote."""
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate()[0]
 
 
 class Stage:
@@ -40,17 +47,21 @@ class Stage:
             raise OutOfTime(f"no time was left for {pathlib.Path(command[0]).name}")
         words = [str(word) for word in command]
         try:
-            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                                  env={**self.environment, **variables}, timeout=limit, check=False)
-        except subprocess.TimeoutExpired as late:
-            text = late.stdout.decode(errors="replace") if late.stdout else ""
-            self.log(words, text, "out of time")
-            raise OutOfTime(f"{pathlib.Path(words[0]).name} took more than {limit:.0f} s") from None
+            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                                       env={**self.environment, **variables}, start_new_session=True)
         except OSError as error:
             self.log(words, str(error), "not started")
             raise Failed(f"{words[0]}: {error.strerror}") from None
-        self.log(words, done.stdout, f"exit code {done.returncode}")
-        return done
+        try:
+            text, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            self.log(words, end_with_children(process), "out of time")
+            raise OutOfTime(f"{pathlib.Path(words[0]).name} took more than {limit:.0f} s") from None
+        except BaseException:
+            end_with_children(process)
+            raise
+        self.log(words, text, f"exit code {process.returncode}")
+        return subprocess.CompletedProcess(words, process.returncode, text)
 
     def log(self, words, text, end):
         with open(self.work / f"{self.name}.log", "a", encoding="utf-8") as log:
