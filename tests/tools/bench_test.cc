@@ -120,7 +120,8 @@ TEST_P(EngineBench, OfOneAlgorithm) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(DTypes, EngineBench, ::testing::Values(DType::f32, DType::bf16));
+INSTANTIATE_TEST_SUITE_P(DTypes, EngineBench, ::testing::Values(DType::f32, DType::bf16),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
 
 }  // namespace
 }  // namespace funnel::testing

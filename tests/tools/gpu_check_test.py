@@ -220,7 +220,9 @@ class Page(unittest.TestCase):
         copy = {"name": "copy", "part": "copy", "path": "", "dtype": "u8", "bytes": 3e9, "ms": 1.25}
         norm = {**copy, "name": "norm", "part": "forward", "dtype": "bf16", "bytes": 1.32e9, "ms": 1.0}
         step = {"model": "B4-4-4H768", "precision": "BF16", "batch": 64, "ms": 103.2, "sequences_per_second": 1.0,
-                "flops_per_second": 1e12}
+                "flops_per_second": 1e12,
+                "parts": [{"name": "layer", "calls": 4, "flops": 2e9, "forward_ms": 5.0, "backward_ms": 10.0},
+                          {"name": "norm | update", "calls": 1, "flops": 0, "forward_ms": 4.0, "backward_ms": 16.0}]}
         passed = {"state": "passed", "seconds": 1, "notes": [], "failures": []}
         stages = {"environment": {**passed, "data": {"device": "rank 0, NVIDIA H100 80GB HBM3, 80 GB"}},
                   "memory": {**passed, "data": {"models": {"m": [copy, norm]}}}, "step": {**passed, "data": {"steps": [step]}}}
@@ -228,6 +230,9 @@ class Page(unittest.TestCase):
         self.assertIn("| norm | forward | bf16 | 1320.0 | 1.0000 | 1320 | 55.0 % | 0.5000 | 2.00 |", text)
         self.assertIn("0 of 1 reach the goal of 85 % of a copy", text)
         self.assertRegex(text, r"\| B4-4-4H768 .* \| 51.6 \| 2.00 \|")
+        self.assertIn("| layer | 4 | 2.00 | 5.000 | 10.000 | 60.00 | 75.0 % |", text)
+        self.assertIn("| norm \\| update | 1 |", text)
+        self.assertIn("Together 80.0 ms; the step takes 103.2 ms.", text)
         self.assertIn("calculated before a device was at hand", text)
 
     def test_predictions_by_hand(self):

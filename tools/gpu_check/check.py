@@ -8,7 +8,8 @@ import sys
 
 import page
 from runner import Check
-from stages import SIZES, Stages
+from sizes import SIZES
+from stages import Stages
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -190,11 +190,18 @@ def step(data, results):
     lines = table(["model", "precision", "batch", "ms a step", "sequences/s", "TFLOP/s", "of the measured product",
                    "launched one by one, ms", "times as long", "operations", *predicted_head(figures)], rows, 2)
     for one in data.get("steps", []):
-        lines += [f"### Parts of {one['model']}, {one['precision']}, a batch of {one['batch']}", ""]
-        lines += table(["", "calls", "GFLOP", "forward ms", "backward ms"],
-                       [[p["name"], p["calls"], f"{p['flops'] / 1e9:.2f}", f"{p['forward_ms']:.3f}", f"{p['backward_ms']:.3f}"]
-                        for p in one.get("parts", [])])
+        lines += [f"### Parts of {one['model']}, {one['precision']}, a batch of {one['batch']}", "", *parts(one)]
     return lines
+
+
+def parts(one):
+    """Where the time goes; what its parts take alone, launched one by one, beside the whole step."""
+    found = one.get("parts", [])
+    times = [part["calls"] * (part["forward_ms"] + part["backward_ms"]) for part in found]
+    rows = [[part["name"], part["calls"], f"{part['flops'] / 1e9:.2f}", f"{part['forward_ms']:.3f}", f"{part['backward_ms']:.3f}",
+             f"{ms:.2f}", percent(ms / sum(times))] for part, ms in zip(found, times)]
+    return [*table(["", "calls", "GFLOP", "forward ms", "backward ms", "ms a step", "share"], rows),
+            f"Together {sum(times):.1f} ms; the step takes {one['ms']:.1f} ms.", ""]
 
 
 def counters(data, _results):

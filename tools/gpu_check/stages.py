@@ -10,44 +10,9 @@ import shutil
 import sys
 
 from counters import Profiler
+from machine import environment_of, find_tool, last_line
 from runner import Failed
-
-# Sizes of a measured GPU, and sizes that an interpreter of kernels gets through.
-FULL = {
-    "edge": 8192,
-    "copy_mib": 2048,
-    "repeats": 9,
-    "algorithms": 8,
-    "models": ["electra-B4-4-4H768", "electra-B10-10-10H1024"],
-    "overrides": [],
-    "batches": [64, 32, 16],
-    "training_steps": 300,
-    "whole_model": {"config": "electra-B4-4-4H768", "steps": 200,
-                    "overrides": ["data.seq_len=64", "objective.predictions=10", "train.global_batch=32"]},
-    "tests": {
-        "device_test": "*",
-        "backend_test": "Context.*:Matmul.*:Stopwatch.*:-Matmul.BitsDoNotDependOnWhereOperandsLie",
-        "ops_test": "*",
-        "fused_attention_test": "*",
-        "model_test": "Fixtures/GoldenTest.*",
-        "device_training_test": "*:-DeviceRanks.*",
-        "device_comm_test": "*",
-    },
-}
-TINY = {
-    **FULL,
-    "edge": 48,
-    "copy_mib": 1,
-    "repeats": 1,
-    "models": ["tiny"],
-    "overrides": ["data.seq_len=16", "model.width=16", "model.heads=2", "model.head_width=8", "model.inner=32",
-                  "objective.predictions=2", "objective.generator_width_ratio=0.5"],
-    "batches": [2],
-    "training_steps": 4,
-    "whole_model": {"config": "tiny", "steps": 2, "overrides": []},
-    "tests": {"device_test": "DeviceMemory.*", "backend_test": "Stopwatch.*"},
-}
-SIZES = {"full": FULL, "tiny": TINY}
+from sizes import SIZES
 
 # What a table is about, as the names of failing tests say it.
 NEEDED_FOR = {"attention": r"Attention", "products": r"Matmul|Linear",
@@ -326,18 +291,6 @@ def check_falls(stage, model, found):
         stage.fail(f"the loss of {model} did not fall: {found[0]:.3f} to {found[-1]:.3f}")
 
 
-def last_line(text):
-    lines = [line for line in (text or "").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no output"
-
-
-def find_tool(name):
-    """On the PATH or in the toolkit."""
-    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
-    return shutil.which(name) or next((path for path in (f"{home}/bin/{name}", f"{home}/compute-sanitizer/{name}")
-                                       if os.access(path, os.X_OK)), None)
-
-
 def check_rows(stage, rows):
     for row in rows:
         if not row["right"]:
@@ -354,26 +307,4 @@ def losses(run):
     found = [line["loss"] for line in lines if line["kind"] == "train"]
     if not found or any(loss is None or loss != loss for loss in found):
         raise Failed(f"{run.name}: a loss is missing or not a number")
-    return found
-
-
-def environment_of(stage):
-    """What a reader needs to know of the machine; nothing that names it."""
-    found = {"processors": os.cpu_count()}
-    commands = {
-        "GPU as found": ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,power.limit,"
-                         "temperature.gpu,mig.mode.current", "--format=csv"],
-        "ncu": [find_tool("ncu") or "ncu", "--version"],
-        "nvcc": [find_tool("nvcc") or "nvcc", "--version"],
-        "compute-sanitizer": [find_tool("compute-sanitizer") or "compute-sanitizer", "--version"],
-        **{name: [sys.executable, "-c", f"import importlib.metadata as m; print(m.version('{name}'))"]
-           for name in ("torch", "transformers")},
-    }
-    for name, command in commands.items():
-        try:
-            done = stage.run(*command, seconds=30)
-        except Failed:
-            found[name] = "not installed"
-            continue
-        found[name] = last_line(done.stdout) if done.returncode == 0 else "not installed"
     return found
