@@ -30,6 +30,7 @@ fused::Problem problem_of(const AttentionInputs& in, const AttentionExtents& e, 
           .head_width = static_cast<int>(e.head_width),
           .positions = static_cast<int>(e.positions),
           .shift = static_cast<int>(in.shift),
+          .table_group = static_cast<int>(e.group),
           .cls_mask = in.cls_mask,
           .scale = 1.0f / math::sqrt(static_cast<float>(e.head_width)),
           .dropout = in.dropout};

@@ -9,7 +9,9 @@ namespace funnel {
 
 struct AttentionExtents {
   int64_t batch, q_len, k_len, heads, head_width, positions;
-  int64_t group = 0;  // examples whose scores are materialised at once; 0: as many as is sensible
+  // Examples whose scores are materialised at once, or whose gradients of the position table one
+  // block of threads of the fused path sums; 0: as many as is sensible.
+  int64_t group = 0;
   int64_t width() const { return heads * head_width; }
 };
 

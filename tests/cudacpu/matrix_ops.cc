@@ -3,6 +3,8 @@
 // lane = 4 * group + member; a register holds two neighbouring elements of a row of A, or of a
 // column of B.
 #include <algorithm>
+#include <array>
+#include <bit>
 
 #include "tests/cudacpu/arithmetic.h"
 #include "tests/cudacpu/collective.h"
@@ -29,21 +31,22 @@ Sums sums_from_option() {
 
 // Products and the addend are shifted to the largest exponent, cut off there, and added: what Fasi
 // et al. (PeerJ CS 7:e330, 2021) found on devices.
-float sum_truncated(const double* terms, int count) {
-  int most = -2000;
-  for (int i = 0; i < count; ++i) {
-    if (!std::isfinite(terms[i])) {
-      double sum = 0;
-      for (int j = 0; j < count; ++j) sum += terms[j];
-      return static_cast<float>(sum);
-    }
-    if (terms[i] != 0) most = std::max(most, std::ilogb(terms[i]));
+float sum_truncated(const std::array<double, 9>& terms) {
+  uint64_t most = 0;  // the largest term's bits without its sign; products of floats are normal
+  for (const double term : terms) {
+    most = std::max(most, std::bit_cast<uint64_t>(term) & ~(uint64_t{1} << 63));
   }
-  if (most == -2000) return 0;
+  if (most == 0) return 0;
   double sum = 0;
-  const double unit = std::ldexp(1.0, most - 24);
-  for (int i = 0; i < count; ++i) sum += std::trunc(terms[i] / unit) * unit;
-  return round_to_f32<Rounding::zero>({sum, 0});
+  if (most >= uint64_t{0x7FF} << 52) {
+    for (const double term : terms) sum += term;
+    return static_cast<float>(sum);
+  }
+  const uint64_t exponent = most >> 52;
+  const auto unit = std::bit_cast<double>((exponent - 24) << 52);
+  const auto units = std::bit_cast<double>((2 * 1023 + 24 - exponent) << 52);
+  for (const double term : terms) sum += std::trunc(term * units);
+  return round_to_f32<Rounding::zero>({sum * unit, 0});
 }
 
 struct Tiles {
@@ -75,14 +78,14 @@ float dot_ordered(const Tiles& t, int row, int column, int depth) {
 }
 
 float dot_truncated(const Tiles& t, int row, int column, int depth) {
-  double terms[9];
+  std::array<double, 9> terms;
   float sum = t.c[row][column];
   for (int first = 0; first < depth; first += 8) {
     for (int k = 0; k < 8; ++k) {
       terms[k] = static_cast<double>(t.a[row][first + k]) * t.b[column][first + k];
     }
     terms[8] = sum;
-    sum = sum_truncated(terms, 9);
+    sum = sum_truncated(terms);
   }
   return sum;
 }

@@ -215,6 +215,7 @@ int diagonals_of(const Problem& p) {
 }
 
 int table_groups_of(const Problem& p) {
+  if (p.table_group > 0) return (p.batch + p.table_group - 1) / p.table_group;
   const int64_t blocks = int64_t{diagonals_of(p)} * p.heads;
   return static_cast<int>(std::clamp<int64_t>((kBlocks + blocks - 1) / blocks, 1, p.batch));
 }

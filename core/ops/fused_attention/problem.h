@@ -35,6 +35,7 @@ struct Problem {
   const uint8_t* hidden;                   // null: no key is hidden
   BFloat16* key_columns;                   // [batch, tiles_of(k_len) * kTile, kKeyColumns], scratch
   int batch, q_len, k_len, heads, head_width, positions, shift;
+  int table_group;  // examples of a group at most (table_groups_of), 0: as the device is filled
   bool cls_mask;
   float scale;  // 1 / sqrt(head_width)
   Dropout dropout;
