@@ -8,6 +8,9 @@
 #   tools/gpu_check.sh [--programs DIR] [--out FILE.md] [--work DIR] [--data DIR] [--stages A,B]
 #                      [--minutes N] [--sizes full|tiny] [--host-runtime]
 #
+# Stages: environment, correctness, sanitizers, repetition, attention, products, memory, step,
+# counters, transformers, training; docs/15-on-a-gpu.md says what each does.
+#
 # Exit codes: 0 all stages passed · 1 some failed, see the page · 2 wrong usage · 77 no device.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,7 +23,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --programs) programs=${2:-}; shift ;;
     --host-runtime) on_host_runtime=true ;;
-    --help) sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
   esac
   shift
 done
