@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Primitives that each thread runs for itself: rounding, IEEE arithmetic, approximate instructions,
-// library functions, the engine's own element math, Philox.
-#include <cuda_bf16.h>
-
+// Primitives that each thread runs for itself: rounding, IEEE arithmetic, powers of 2, library
+// functions, the engine's own element math, Philox.
 #include "core/base/math.h"
+#include "core/ops/fused_attention/tiles.cuh"
 #include "tests/conformance/device_array.h"
 #include "tests/conformance/inputs.h"
 
@@ -25,19 +24,43 @@ Section run(const std::string& name, Format format, const std::vector<In>& value
 }
 
 struct RoundToBf16 {
-  static __device__ uint16_t run(float a, float, float) {
-    return __bfloat16_as_ushort(__float2bfloat16_rn(a));
-  }
+  static __device__ uint16_t run(float a, float, float) { return BFloat16(a).bits; }
 };
 struct RoundPairToBf16 {
-  static __device__ uint32_t run(float a, float b, float) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
-    return uint32_t{__bfloat16_as_ushort(pair.y)} << 16 | __bfloat16_as_ushort(pair.x);
-  }
+  static __device__ uint32_t run(float a, float b, float) { return fused::pack(a, b); }
 };
 struct WidenBf16 {
   static __device__ float run(float a, float, float) {
-    return __bfloat162float(__ushort_as_bfloat16(__float_as_uint(a) >> 16));
+    BFloat16 upper;
+    upper.bits = static_cast<uint16_t>(__float_as_uint(a) >> 16);
+    return upper;
+  }
+};
+struct WidenLow {
+  static __device__ float run(float a, float, float) { return fused::low_of(__float_as_uint(a)); }
+};
+struct WidenHigh {
+  static __device__ float run(float a, float, float) { return fused::high_of(__float_as_uint(a)); }
+};
+struct RoundPairToHalf {
+  static __device__ uint32_t run(float a, float b, float) {
+    const __half2 pair = __floats2half2_rn(a, b);
+    return uint32_t{__half_as_ushort(__high2half(pair))} << 16 | __half_as_ushort(__low2half(pair));
+  }
+};
+struct WidenHalf {
+  static __device__ float run(float a, float, float) {
+    return __half2float(__ushort_as_half(static_cast<uint16_t>(__float_as_uint(a) >> 16)));
+  }
+};
+template <class T>
+struct FloatTo {
+  static __device__ T run(float a, float, float) { return static_cast<T>(a); }
+};
+template <class T>
+struct IntegerToDouble {
+  static __device__ double run(int64_t a, int64_t, int64_t) {
+    return static_cast<double>(static_cast<T>(a));
   }
 };
 struct DoubleToFloat {
@@ -51,8 +74,10 @@ struct SmallIntegerToFloat {
     return static_cast<float>(static_cast<int32_t>(a));
   }
 };
-struct FloatToInteger {
-  static __device__ int32_t run(float a, float, float) { return static_cast<int32_t>(a); }
+struct UnsignedToFloat {
+  static __device__ float run(int64_t a, int64_t, int64_t) {
+    return static_cast<float>(static_cast<uint32_t>(a));
+  }
 };
 
 template <class T>
@@ -62,6 +87,10 @@ struct Fma {
 template <class T>
 struct Divide {
   static __device__ T run(T a, T b, T) { return a / b; }
+};
+template <class T>
+struct Reciprocal {
+  static __device__ T run(T a, T, T) { return T(1) / a; }
 };
 template <class T>
 struct SquareRoot {
@@ -79,33 +108,15 @@ struct HighProduct {
   }
 };
 
+struct FunnelShift {
+  static __device__ uint32_t run(int64_t a, int64_t b, int64_t c) {
+    return __funnelshift_r(static_cast<uint32_t>(a), static_cast<uint32_t>(b),
+                           static_cast<uint32_t>(c));
+  }
+};
+
 struct Exp2 {
-  static __device__ float run(float a, float, float) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(a));
-    return y;
-  }
-};
-struct Log2 {
-  static __device__ float run(float a, float, float) {
-    float y;
-    asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(a));
-    return y;
-  }
-};
-struct Reciprocal {
-  static __device__ float run(float a, float, float) {
-    float y;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(a));
-    return y;
-  }
-};
-struct ReciprocalRoot {
-  static __device__ float run(float a, float, float) {
-    float y;
-    asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(a));
-    return y;
-  }
+  static __device__ float run(float a, float, float) { return ptx::exp2_approximate(a); }
 };
 
 template <class T>
@@ -155,24 +166,33 @@ std::vector<Section> run_arithmetic() {
   return {run<RoundToBf16, uint16_t>("bf16 from f32", Format::bits16, floats),
           run<RoundPairToBf16, uint32_t>("bf16x2 from f32", Format::bits32, floats),
           run<WidenBf16, float>("f32 from bf16", f32, floats),
+          run<WidenLow, float>("f32 from the low bf16", f32, floats),
+          run<WidenHigh, float>("f32 from the high bf16", f32, floats),
+          run<RoundPairToHalf, uint32_t>("f16x2 from f32", Format::bits32, floats),
+          run<WidenHalf, float>("f32 from f16", f32, floats),
           run<DoubleToFloat, float>("f32 from f64", f32, wide),
           run<IntegerToFloat, float>("f32 from s64", f32, integers),
           run<SmallIntegerToFloat, float>("f32 from s32", f32, integers),
-          run<FloatToInteger, int32_t>("s32 from f32", Format::bits32, floats),
+          run<UnsignedToFloat, float>("f32 from u32", f32, integers),
+          run<FloatTo<int32_t>, int32_t>("s32 from f32", Format::bits32, floats),
+          run<FloatTo<double>, double>("f64 from f32", f64, floats),
+          run<IntegerToDouble<int64_t>, double>("f64 from s64", f64, integers),
+          run<IntegerToDouble<uint64_t>, double>("f64 from u64", f64, integers),
           run<Fma<float>, float>("fma f32", f32, floats),
           run<Fma<double>, double>("fma f64", f64, wide),
           run<Divide<float>, float>("div f32", f32, floats),
           run<Divide<double>, double>("div f64", f64, wide),
+          run<Reciprocal<float>, float>("rcp f32", f32, floats),
+          run<Reciprocal<double>, double>("rcp f64", f64, wide),
           run<SquareRoot<float>, float>("sqrt f32", f32, floats),
           run<SquareRoot<double>, double>("sqrt f64", f64, wide),
           run<Maximum, float>("max f32", f32, floats),
           run<Minimum, float>("min f32", f32, floats),
           run<HighProduct, uint32_t>("mul.hi u32", Format::bits32, integers),
+          run<FunnelShift, uint32_t>("funnel shift", Format::bits32, integers),
           run_philox(),
           run<Exp2, float>("ex2.approx", f32, powers),
-          run<Log2, float>("lg2.approx", f32, positive),
-          run<Reciprocal, float>("rcp.approx", f32, positive),
-          run<ReciprocalRoot, float>("rsqrt.approx", f32, positive),
+          run<Exp2, float>("ex2.approx specials", f32, special_powers()),
           run<Exp<float>, float>("math::exp f32", f32, powers),
           run<Log<float>, float>("math::log f32", f32, positive),
           run<Tanh<float>, float>("math::tanh f32", f32, powers),

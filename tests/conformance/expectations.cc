@@ -75,6 +75,22 @@ uint64_t truncated(float value) {
   return static_cast<uint32_t>(static_cast<int32_t>(held));
 }
 
+// IEEE's half precision, by the host's compiler; NaN becomes the canonical one.
+uint64_t rounded_to_half(float value) {
+  if (std::isnan(value)) return 0x7fff;
+  return std::bit_cast<uint16_t>(static_cast<_Float16>(value));
+}
+float upper_half(float value) {
+  const auto upper = static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
+  return static_cast<float>(std::bit_cast<_Float16>(upper));
+}
+
+// Subnormal powers count as 0, and subnormal exponents as well.
+float flushed_power(float exponent) {
+  const float power = std::exp2(exponent);
+  return power < 0x1p-126f ? 0.0f : power;
+}
+
 bool agree(Format format, uint64_t a, uint64_t b) {
   if (a == b) return true;
   const bool number = format == Format::f32 || format == Format::f64;
@@ -101,15 +117,31 @@ std::map<std::string, Expectation> arithmetic_expectations() {
       {"f32 from bf16", exactly([&](int i) {
          return std::bit_cast<float>(std::bit_cast<uint32_t>(x[i]) & 0xffff0000u);
        })},
+      {"f32 from the low bf16",
+       exactly([&](int i) { return std::bit_cast<float>(std::bit_cast<uint32_t>(x[i]) << 16); })},
+      {"f32 from the high bf16", exactly([&](int i) {
+         return std::bit_cast<float>(std::bit_cast<uint32_t>(x[i]) & 0xffff0000u);
+       })},
+      {"f16x2 from f32",
+       exactly([&](int i) { return rounded_to_half(x[second(i)]) << 16 | rounded_to_half(x[i]); })},
+      {"f32 from f16", exactly([&](int i) { return upper_half(x[i]); })},
       {"f32 from f64", exactly([&](int i) { return static_cast<float>(w[i]); })},
       {"f32 from s64", exactly([&](int i) { return static_cast<float>(n[i]); })},
       {"f32 from s32",
        exactly([&](int i) { return static_cast<float>(static_cast<int32_t>(n[i])); })},
+      {"f32 from u32",
+       exactly([&](int i) { return static_cast<float>(static_cast<uint32_t>(n[i])); })},
       {"s32 from f32", exactly([&](int i) { return truncated(x[i]); })},
+      {"f64 from f32", exactly([&](int i) { return double{x[i]}; })},
+      {"f64 from s64", exactly([&](int i) { return static_cast<double>(n[i]); })},
+      {"f64 from u64",
+       exactly([&](int i) { return static_cast<double>(static_cast<uint64_t>(n[i])); })},
       {"fma f32", exactly([&](int i) { return std::fma(x[i], x[second(i)], x[third(i)]); })},
       {"fma f64", exactly([&](int i) { return std::fma(w[i], w[second(i)], w[third(i)]); })},
       {"div f32", exactly([&](int i) { return x[i] / x[second(i)]; })},
       {"div f64", exactly([&](int i) { return w[i] / w[second(i)]; })},
+      {"rcp f32", exactly([&](int i) { return 1 / x[i]; })},
+      {"rcp f64", exactly([&](int i) { return 1 / w[i]; })},
       {"sqrt f32", exactly([&](int i) { return std::sqrt(std::fabs(x[i])); })},
       {"sqrt f64", exactly([&](int i) { return std::sqrt(std::fabs(w[i])); })},
       {"max f32", exactly([&](int i) { return larger(x[i], x[second(i)]); })},
@@ -118,11 +150,15 @@ std::map<std::string, Expectation> arithmetic_expectations() {
          const uint64_t a = static_cast<uint32_t>(n[i]), b = static_cast<uint32_t>(n[second(i)]);
          return a * b >> 32;
        })},
+      {"funnel shift", exactly([&](int i) {
+         const uint64_t both =
+             static_cast<uint64_t>(n[second(i)]) << 32 | static_cast<uint32_t>(n[i]);
+         return both >> (n[third(i)] & 31) & 0xffffffffu;
+       })},
       {"philox4x32-10", philox_vectors()},
       {"ex2.approx", nearly(powers, 2.5, [](long double v) { return std::exp2(v); })},
-      {"lg2.approx", nearly(positive, 2.5, [](long double v) { return std::log2(v); })},
-      {"rcp.approx", nearly(positive, 1.5, [](long double v) { return 1 / v; })},
-      {"rsqrt.approx", nearly(positive, 2.5, [](long double v) { return 1 / std::sqrt(v); })},
+      {"ex2.approx specials",
+       exactly([specials = special_powers()](int i) { return flushed_power(specials[i]); })},
       {"math::exp f32", nearly(powers, 2.0, exp)},
       {"math::log f32", nearly(positive, 2.0, log)},
       {"math::tanh f32", nearly(powers, 3.0, tanh)},

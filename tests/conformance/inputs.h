@@ -47,6 +47,17 @@ inline std::vector<float> awkward_floats() {
   return values;
 }
 
+// Powers of 2 whose value is exact: 1, what is too small for a normal float or for any, infinite,
+// NaN.
+inline std::vector<float> special_powers() {
+  const float infinity = INFINITY;
+  std::vector<float> values = {0,     -0.0f,    -126.5f,   -127, -149,   -150,
+                               -1e6f, -3e38f,   -infinity, 128,  129.5f, 1000,
+                               3e38f, infinity, NAN,       -NAN, 1e-40f, -1e-40f};
+  values.resize(kValues, -1e4f);
+  return values;
+}
+
 // Numbers without NaN, also beyond what a float holds.
 inline std::vector<double> awkward_doubles() {
   std::vector<double> values = {

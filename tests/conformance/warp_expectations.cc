@@ -21,8 +21,6 @@ Expectation shuffled() {
     }
   };
   for (int i = 0; i < 5; ++i) lanes([&](int lane) { return lane ^ (1 << i); });
-  lanes([](int lane) { return lane + 3 < 32 ? lane + 3 : lane; });
-  lanes([](int lane) { return lane >= 3 ? lane - 3 : lane; });
   lanes([](int) { return 5; });
   lanes([](int lane) { return lane * 11 % 32; });
   for (int lane = 0; lane < 32; ++lane) {
@@ -63,21 +61,40 @@ Expectation matrices(bool transposed) {
   return exact(bits);
 }
 
+// The four lanes of a quad agree; two neighbours are added first.
+Expectation quads() {
+  const std::vector<float> in = floats_between(-1, 1, 6);
+  std::vector<uint64_t> sums, maxima;
+  for (int lane = 0; lane < 32; ++lane) {
+    const float* quad = &in[static_cast<size_t>(lane / 4 * 4)];
+    sums.push_back(std::bit_cast<uint32_t>((quad[0] + quad[1]) + (quad[2] + quad[3])));
+    maxima.push_back(std::bit_cast<uint32_t>(*std::max_element(quad, quad + 4)));
+  }
+  sums.insert(sums.end(), maxima.begin(), maxima.end());
+  return exact(sums);
+}
+
+Expectation votes() {
+  std::vector<uint64_t> bits(96, 1);
+  bits.resize(128, 0);
+  return exact(bits);
+}
+
 Expectation copies() {
   std::vector<uint64_t> bits;
   for (int i = 0; i < 256; ++i) {
-    constexpr int kWords[] = {0, 1, 2, 4};  // read by lane i / 4 of the first group
-    const bool read = i >= 128 || i % 4 < kWords[i / 4 % 4];
+    const int lane = i / 4 % 32;
+    const bool read = i < 128 ? lane % 3 != 0 : lane % 2 == 0;
     bits.push_back(read ? static_cast<uint32_t>(draw(7, i)) : 0);
   }
   return exact(bits);
 }
 
-Expectation product_of_integers(const MmaTile& tile) {
+Expectation product_of_integers(const MmaTile& tile, int depth = 16) {
   std::vector<uint64_t> bits;
   for (int i = 0; i < 128; ++i) {
     double sum = tile.c[i / 8][i % 8];
-    for (int k = 0; k < 16; ++k) {
+    for (int k = 0; k < depth; ++k) {
       sum += double{from_bf16(tile.a[i / 8][k])} * from_bf16(tile.b[i % 8][k]);
     }
     bits.push_back(std::bit_cast<uint32_t>(static_cast<float>(sum)));
@@ -116,6 +133,9 @@ std::map<std::string, Expectation> warp_expectations() {
           {"cp.async", copies()},
           {"mma integers", product_of_integers(integer_tile(8))},
           {"mma integers by ldmatrix", product_of_integers(integer_tile(9))},
+          {"mma k8 integers", product_of_integers(integer_tile(14), 8)},
+          {"sums and maxima of quads", quads()},
+          {"votes of a block", votes()},
           {"mma specials", product_of_integers(special_tile())},
           {"mma sums", sums()}};
 }

@@ -45,7 +45,7 @@ class QueryTiles {
         place_(place),
         first_key_(first_key),
         memory_(memory),
-        shared_(shared_address(memory)),
+        shared_(ptx::shared_address(memory)),
         count_(static_cast<int>(tiles_of(problem.q_len))) {}
 
   __device__ int count() const { return count_; }
@@ -59,18 +59,18 @@ class QueryTiles {
     copy_queries(0);
 #pragma unroll
     for (int n = 0; n <= kShift; ++n) copy_table(0, n);
-    commit_copies();
+    ptx::commit_copies();
   }
 
   // Waits for all copies and warps, and begins to copy tile m + 1. Returns tile m.
   __device__ ScoreTile<kWidth> take(int m) const {
-    wait_for_copies();
+    ptx::wait_for_copies();
     __syncthreads();
     if (m + 1 < count_) {
       copy_queries(m + 1);
 #pragma unroll
       for (int n = 0; n < kShift; ++n) copy_table(m + 1, n);
-      commit_copies();
+      ptx::commit_copies();
     }
     const int query = m * kTile + warp_of() * kWarpQueries;
     return {.keys = shared_ + L::kKey,
@@ -151,7 +151,7 @@ __device__ inline void pass_tile(const Problem& p, const Backward& b, Place plac
   float weights[8][4], d[8][4];
   const QueryRows rows = read_statistics(p, b.statistics, place, query);
   Rows<kWidth> q, with;
-  T::load_rows(q, shared_address(queries), warp_row);
+  T::load_rows(q, ptx::shared_address(queries), warp_row);
   with = with_bias(q, p.position_bias + place.head * kWidth);
   set_position_scores<kWidth, kShift>(weights, p, with, tile);
   with = with_bias(q, p.content_bias + place.head * kWidth);
@@ -168,7 +168,7 @@ template <int kWidth, int kShift>
 __global__ void __launch_bounds__(kThreads) key_kernel(const Problem p, const Backward b) {
   using L = Layout<kWidth, kShift>;
   extern __shared__ __align__(128) unsigned char memory[];
-  const uint32_t shared = shared_address(memory);
+  const uint32_t shared = ptx::shared_address(memory);
   const Place place{static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y)};
   const int first_key = static_cast<int>(blockIdx.x) * kTile;
   const int warp_row = warp_of() * kWarpQueries;

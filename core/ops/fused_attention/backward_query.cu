@@ -123,9 +123,9 @@ __device__ inline void add_tile(QueryGradients<kWidth>& sum, float (&d)[8][4], c
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     uint32_t columns[4];
-    load_transposed(columns, tile.key_columns + (32 * half + lane_of()) * kKeyColumns * 2);
-    multiply_add(sum.columns, a[2 * half], columns[0], columns[1]);
-    multiply_add(sum.columns, a[2 * half + 1], columns[2], columns[3]);
+    ptx::load_transposed(columns, tile.key_columns + (32 * half + lane_of()) * kKeyColumns * 2);
+    ptx::multiply_add(sum.columns, a[2 * half], columns[0], columns[1]);
+    ptx::multiply_add(sum.columns, a[2 * half + 1], columns[2], columns[3]);
   }
 #pragma unroll
   for (int step = 0; step < 4; ++step) {
@@ -135,11 +135,11 @@ __device__ inline void add_tile(QueryGradients<kWidth>& sum, float (&d)[8][4], c
   write_band<kShift>(d, band, L::kBandPitch);
   __syncwarp();
   const uint32_t band_row =
-      shared_address(band) + (lane_of() & 15) * L::kBandPitch * 2 + (lane_of() >> 4) * 16;
+      ptx::shared_address(band) + (lane_of() & 15) * L::kBandPitch * 2 + (lane_of() >> 4) * 16;
 #pragma unroll
   for (int step = 0; step < L::kBandColumns / 16; ++step) {
     uint32_t x[4];
-    load_matrices(x, band_row + 32 * step);
+    ptx::load_matrices(x, band_row + 32 * step);
     const int row = first_window_row<kShift>() + 16 * step;
     add_weighted_rows<kWidth>(sum.position, x, tile.table.tile(row / kTile), row % kTile);
   }
@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(kThreads) query_kernel(const Problem p, const 
   using L = Layout<kWidth, kShift>;
   using T = Tile<kWidth>;
   extern __shared__ __align__(128) unsigned char memory[];
-  const uint32_t shared = shared_address(memory);
+  const uint32_t shared = ptx::shared_address(memory);
   const Place place{static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y)};
   const int first_query = static_cast<int>(blockIdx.x) * kTile;
   const int64_t stride = int64_t{p.heads} * kWidth, queries = place.q_row(p, kWidth);
@@ -206,10 +206,10 @@ __global__ void __launch_bounds__(kThreads) query_kernel(const Problem p, const 
   T::copy(shared + L::kQuery, p.q + queries, stride, first_query, p.q_len);
   T::copy(shared + L::kOut, b.dcontext + queries, stride, first_query, p.q_len);
   tiles.start();
-  commit_copies();
+  ptx::commit_copies();
   BFloat16* band = reinterpret_cast<BFloat16*>(memory + L::kBand + warp_of() * L::kBandBytes);
   clear_band(band, L::kBandPitch);
-  wait_for_copies();
+  ptx::wait_for_copies();
   __syncthreads();
 
   WarpQueries<kWidth> warp;

@@ -53,14 +53,14 @@ __device__ inline void write_gradients(const Problem& p, const Backward& b, Plac
   const int warp_row = warp_of() * kWarpQueries;
   float prob[8][4], d[8][4];
   Rows<kWidth> q, with;
-  T::load_rows(q, shared_address(memory + L::kQuery), warp_row);
+  T::load_rows(q, ptx::shared_address(memory + L::kQuery), warp_row);
   with = with_bias(q, p.position_bias + place.head * kWidth);
   set_position_scores<kWidth, kShift>(prob, p, with, tile);
   T::store_rows(with, memory + L::kQuery, warp_row);
   with = with_bias(q, p.content_bias + place.head * kWidth);
   const QueryRows rows = read_statistics(p, b.statistics, place, query);
   add_content_scores(prob, with, rows.columns, tile);
-  T::load_rows(q, shared_address(memory + L::kOut), warp_row);
+  T::load_rows(q, ptx::shared_address(memory + L::kOut), warp_row);
   set_gradients(prob, d, p, q, rows, tile);
   if (p.cls_mask) clear_cls(d, tile.first_query, tile.first_key);
   write_band<kShift>(d, band + first_window_row<kShift>(), L::kBandPitch);
@@ -80,7 +80,7 @@ __device__ inline void add_band(TableSums<kWidth, kShift>& sum, uint32_t band, u
       if (column < window || column >= window + kTile + 16 * kShift) continue;
       const int row = 16 * other + (lane_of() & 7) + ((lane_of() >> 4) << 3);
       uint32_t a[4];
-      load_transposed(a, band + row * kPitch * 2 + column * 2 + ((lane_of() >> 3) & 1) * 16);
+      ptx::load_transposed(a, band + row * kPitch * 2 + column * 2 + ((lane_of() >> 3) & 1) * 16);
       add_weighted_rows<kWidth>(sum.part[part], a, queries, 16 * other);
     }
   }
@@ -114,8 +114,8 @@ __device__ inline void copy_tile(const Problem& p, const BFloat16* dcontext, Pla
   T::copy(shared + L::kKey, p.k + keys, stride, key_tile * kTile, p.k_len);
   T::copy(shared + L::kValue, p.v + keys, stride, key_tile * kTile, p.k_len);
   copy_key_columns(shared + L::kColumns, p, place.example, key_tile);
-  commit_copies();
-  wait_for_copies();
+  ptx::commit_copies();
+  ptx::wait_for_copies();
   __syncthreads();
 }
 
@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(kThreads) table_kernel(const Problem p, const 
   using L = Layout<kWidth, kShift>;
   using T = Tile<kWidth>;
   extern __shared__ __align__(128) unsigned char memory[];
-  const uint32_t shared = shared_address(memory);
+  const uint32_t shared = ptx::shared_address(memory);
   const int head = static_cast<int>(blockIdx.y), warp_row = warp_of() * kWarpQueries;
   const int diagonals = static_cast<int>(gridDim.x);
   const int diagonal = diagonal_of(static_cast<int>(blockIdx.x), diagonals);

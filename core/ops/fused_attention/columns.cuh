@@ -18,7 +18,7 @@ inline constexpr int kKeyColumnBytes = kTile * kKeyColumns * 2;
 __device__ inline void copy_key_columns(uint32_t to, const Problem& p, int example, int key_tile) {
   if (threadIdx.x >= kTile) return;
   const int64_t row = (example * tiles_of(p.k_len) + key_tile) * kTile + threadIdx.x;
-  copy_async(to + threadIdx.x * kKeyColumns * 2, p.key_columns + row * kKeyColumns, true);
+  ptx::copy_async(to + threadIdx.x * kKeyColumns * 2, p.key_columns + row * kKeyColumns, true);
 }
 
 // What two rows, g and g + 8, of a warp's queries carry besides their vectors.
@@ -51,9 +51,9 @@ __device__ inline void add_columns(float (&scores)[8][4], const QueryColumns& qu
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     uint32_t b[4];
-    load_matrices(b, key_columns + (32 * half + lane_of()) * kKeyColumns * 2);
+    ptx::load_matrices(b, key_columns + (32 * half + lane_of()) * kKeyColumns * 2);
 #pragma unroll
-    for (int t = 0; t < 4; ++t) multiply_add(scores[4 * half + t], query.operand, b[t]);
+    for (int t = 0; t < 4; ++t) ptx::multiply_add(scores[4 * half + t], query.operand, b[t]);
   }
 }
 

@@ -23,14 +23,14 @@ struct Online {
 #pragma unroll
       for (int t = 0; t < 8; ++t) most = fmaxf(most, fmaxf(s[t][2 * row], s[t][2 * row + 1]));
       const float next = fmaxf(top[row], max_of_quad(most) * scale);
-      const float shrink = exp2_approximate(top[row] - next);
+      const float shrink = ptx::exp2_approximate(top[row] - next);
       top[row] = next;
       sum[row] *= shrink;
 #pragma unroll
       for (int t = 0; t < 8; ++t) {
 #pragma unroll
         for (int e = 2 * row; e < 2 * row + 2; ++e) {
-          s[t][e] = exp2_approximate(s[t][e] * scale - next);
+          s[t][e] = ptx::exp2_approximate(s[t][e] * scale - next);
           sum[row] += s[t][e];
         }
       }
@@ -90,15 +90,15 @@ __global__ void __launch_bounds__(kThreads)
   const Place place{static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y)};
   const int first_query = static_cast<int>(blockIdx.x) * kTile;
   const KeyTiles<kWidth, kShift> tiles(p, place, first_query, memory + T::kBytes);
-  T::copy(shared_address(memory), p.q + place.q_row(p, kWidth), int64_t{p.heads} * kWidth,
+  T::copy(ptx::shared_address(memory), p.q + place.q_row(p, kWidth), int64_t{p.heads} * kWidth,
           first_query, p.q_len);
   tiles.start();
-  commit_copies();
-  wait_for_copies();
+  ptx::commit_copies();
+  ptx::wait_for_copies();
   __syncthreads();
 
   Rows<kWidth> q;
-  T::load_rows(q, shared_address(memory), warp_of() * kWarpQueries);
+  T::load_rows(q, ptx::shared_address(memory), warp_of() * kWarpQueries);
   const Rows<kWidth> content = with_bias(q, p.content_bias + place.head * kWidth);
   const Rows<kWidth> position = with_bias(q, p.position_bias + place.head * kWidth);
   SegmentDots dots[2];

@@ -28,7 +28,7 @@ __device__ inline void set_gradients(float (&p)[8][4], float (&d)[8][4], const P
   for (int t = 0; t < 8; ++t) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      p[t][i] = exp2_approximate(p[t][i] * scale - rows.normaliser[i / 2]);
+      p[t][i] = ptx::exp2_approximate(p[t][i] * scale - rows.normaliser[i / 2]);
       d[t][i] = 0;
     }
   }

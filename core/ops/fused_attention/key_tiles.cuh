@@ -27,7 +27,7 @@ class KeyTiles {
         place_(place),
         first_query_(first_query),
         memory_(memory),
-        shared_(shared_address(memory)),
+        shared_(ptx::shared_address(memory)),
         count_(static_cast<int>(tiles_of(problem.k_len))) {}
 
   __device__ int count() const { return count_; }
@@ -42,12 +42,12 @@ class KeyTiles {
 
   // Waits for all copies and warps, and begins to copy tile n + 1. Returns tile n.
   __device__ ScoreTile<kWidth> take(int n) const {
-    wait_for_copies();
+    ptx::wait_for_copies();
     __syncthreads();
     if (n + 1 < count_) {
       copy_keys(n + 1);
       copy_table(n + 1 + kShift);
-      commit_copies();
+      ptx::commit_copies();
     }
     const int half = n % 2;
     return {.keys = shared_ + kKey + half * T::kBytes,

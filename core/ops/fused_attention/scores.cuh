@@ -9,13 +9,6 @@ namespace funnel::fused {
 inline constexpr float kLog2E = 1.44269504f;
 inline constexpr float kLn2 = 0.693147181f;
 
-// Powers of 2 as the device's own instruction makes them.
-__device__ inline float exp2_approximate(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 // Where a block of threads is.
 struct Place {
   int example, head;
@@ -71,8 +64,8 @@ __device__ inline void stage_position_scores(const Rows<kWidth>& query,
     for (int step = 0; step < kWidth / 16; ++step) {
       uint32_t b[4];
       Tile<kWidth>::load_columns(b, tile, row % kTile, step);
-      multiply_add(x[0], query.step[step], b[0], b[1]);
-      multiply_add(x[1], query.step[step], b[2], b[3]);
+      ptx::multiply_add(x[0], query.step[step], b[0], b[1]);
+      ptx::multiply_add(x[1], query.step[step], b[2], b[3]);
     }
 #pragma unroll
     for (int half = 0; half < 2; ++half) {

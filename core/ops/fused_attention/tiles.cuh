@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "core/base/bfloat16.h"
+#include "core/base/ptx.cuh"
 #include "core/ops/fused_attention/problem.h"
 
 namespace funnel::fused {
@@ -23,54 +24,6 @@ __device__ inline int lane_of() {
 }
 __device__ inline int warp_of() {
   return threadIdx.x / 32;
-}
-
-__device__ inline uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-// 16 bytes, zeros unless `there`; `from` must be readable memory either way.
-__device__ inline void copy_async(uint32_t to, const void* from, bool there) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
-               "r"(there ? 16 : 0)
-               : "memory");
-}
-__device__ inline void commit_copies() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
-__device__ inline void wait_for_copies() {
-  asm volatile("cp.async.wait_group 0;" ::: "memory");
-}
-
-__device__ inline void load_matrices(uint32_t (&m)[4], uint32_t row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3])
-               : "r"(row)
-               : "memory");
-}
-__device__ inline void load_transposed(uint32_t (&m)[4], uint32_t row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3])
-               : "r"(row)
-               : "memory");
-}
-
-// d += a b, 16 x 16 by 16 x 8.
-__device__ inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                    uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-// d += a b, 16 x 8 by 8 x 8.
-__device__ inline void multiply_add(float (&d)[4], const uint32_t (&a)[2], uint32_t b) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
-      "{%0, %1, %2, %3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(b));
 }
 
 __device__ inline uint32_t pack(float low, float high) {
@@ -131,7 +84,7 @@ struct Tile {
     for (int i = 0; i < kTile / kStep; ++i) {
       const bool there =
           static_cast<unsigned>(first + row + i * kStep) < static_cast<unsigned>(rows);
-      copy_async(target + i * kStep * kRowBytes, there ? source : from, there);
+      ptx::copy_async(target + i * kStep * kRowBytes, there ? source : from, there);
       source += kStep * row_stride;
     }
   }
@@ -141,7 +94,9 @@ struct Tile {
     const int lane = lane_of();
     const uint32_t at = tile + place(row + (lane & 15), lane >> 4);
 #pragma unroll
-    for (int step = 0; step < kWidth / 16; ++step) load_matrices(a.step[step], at ^ (step << 5));
+    for (int step = 0; step < kWidth / 16; ++step) {
+      ptx::load_matrices(a.step[step], at ^ (step << 5));
+    }
   }
 
   // Writes a left operand's elements back to rows [row, row + 16).
@@ -162,14 +117,14 @@ struct Tile {
   __device__ static void load_columns(uint32_t (&b)[4], uint32_t tile, int row, int step) {
     const int lane = lane_of();
     const int at = row + (lane & 7) + ((lane >> 4) << 3);
-    load_matrices(b, (tile + place(at, (lane >> 3) & 1)) ^ (step << 5));
+    ptx::load_matrices(b, (tile + place(at, (lane >> 3) & 1)) ^ (step << 5));
   }
 
   // The right operand whose rows are rows [row, row + 16) and whose columns are pieces `piece`, an
   // even one, (b[0..1]) and `piece + 1` (b[2..3]).
   __device__ static void load_across(uint32_t (&b)[4], uint32_t tile, int row, int piece) {
     const int lane = lane_of();
-    load_transposed(b, (tile + place(row + (lane & 15), lane >> 4)) ^ (piece << 4));
+    ptx::load_transposed(b, (tile + place(row + (lane & 15), lane >> 4)) ^ (piece << 4));
   }
 
   // The left operand that is the transpose of rows [row, row + 16), columns of pieces `piece`, an
@@ -177,7 +132,7 @@ struct Tile {
   __device__ static void load_rows_across(uint32_t (&a)[4], uint32_t tile, int row, int piece) {
     const int lane = lane_of();
     const int at = row + (lane & 7) + ((lane >> 4) << 3);
-    load_transposed(a, (tile + place(at, (lane >> 3) & 1)) ^ (piece << 4));
+    ptx::load_transposed(a, (tile + place(at, (lane >> 3) & 1)) ^ (piece << 4));
   }
 };
 
@@ -190,8 +145,8 @@ __device__ inline void add_products(float (&sum)[8][4], const Rows<kWidth>& a, u
     for (int step = 0; step < kWidth / 16; ++step) {
       uint32_t b[4];
       Tile<kWidth>::load_columns(b, tile, 16 * pair, step);
-      multiply_add(sum[2 * pair], a.step[step], b[0], b[1]);
-      multiply_add(sum[2 * pair + 1], a.step[step], b[2], b[3]);
+      ptx::multiply_add(sum[2 * pair], a.step[step], b[0], b[1]);
+      ptx::multiply_add(sum[2 * pair + 1], a.step[step], b[2], b[3]);
     }
   }
 }
@@ -204,8 +159,8 @@ __device__ inline void add_weighted_rows(float (&sum)[kWidth / 8][4], const uint
   for (int piece = 0; piece < kWidth / 8; piece += 2) {
     uint32_t b[4];
     Tile<kWidth>::load_across(b, tile, row, piece);
-    multiply_add(sum[piece], a, b[0], b[1]);
-    multiply_add(sum[piece + 1], a, b[2], b[3]);
+    ptx::multiply_add(sum[piece], a, b[0], b[1]);
+    ptx::multiply_add(sum[piece + 1], a, b[2], b[3]);
   }
 }
 
