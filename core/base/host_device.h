@@ -7,3 +7,8 @@
 #else
 #define FUNNEL_HD
 #endif
+
+// The instructions that device forms of such code are made of.
+#ifdef __CUDACC__
+#include "core/base/ptx.cuh"
+#endif

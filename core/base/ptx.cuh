@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine's inline PTX, an instruction a function, in the forms that kernels use; only BFloat16
-// has its own, for a float's rounding. Each is run on fixed inputs by tests/conformance, which a
-// device can be held to. Instructions of a whole warp need all its lanes; lane l = 4 g + q of a
-// warp holds, of a 16 x 8 result, columns 2q and 2q + 1 of rows g and g + 8.
+// All inline PTX of the engine, an instruction a function, in the forms that kernels use. Each is
+// run on fixed inputs by tests/conformance, which a device can be held to. Instructions of a whole
+// warp need all its lanes; lane l = 4 g + q of a warp holds, of a 16 x 8 result, columns 2q and
+// 2q + 1 of rows g and g + 8.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,13 @@ namespace funnel::ptx {
 // A place in shared memory as the instructions below take it.
 __device__ inline uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+// The bits of the nearest bf16, ties to even; NaN becomes 0x7fff.
+__device__ inline uint16_t round_to_bf16(float value) {
+  uint16_t result;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result) : "f"(value));
+  return result;
 }
 
 // 2^x to about two units in the last place; results below 2^-126 are 0.
