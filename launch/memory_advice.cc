@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/layers/heads.h"
 #include "core/model/model_memory.h"
+#include "core/ops/relative_attention.h"
 
 namespace funnel {
 namespace {
@@ -22,17 +23,24 @@ constexpr int64_t kWorkspace = int64_t{32} << 20, kPieces = int64_t{16} << 20;
 // A growing arena's chunks double, and the last may be used in part only.
 constexpr int64_t kRoomToGrow = 2;
 
-// The largest of the passing matrices: attention's scores, of which a layer's backward pass holds
-// four, the feed-forward layer's, and the logits of as many rows as exist at a time.
+// The largest of what passes: attention over whole sequences, the feed-forward layer's matrices,
+// and the logits of as many rows as exist at a time.
 int64_t scratch_bytes(const RunConfig& config, int64_t sequences) {
   const FunnelConfig& model = config.pretrain.model;
   const int64_t seq = config.data.seq_len;
-  const int64_t scores = 4 * model.heads * seq * seq, inner = 2 * model.inner * seq;
   const DType dtype = activation_dtype(config);
+  const int64_t attention = attention_scratch_bytes(dtype, /*shift=*/1,
+                                                    {.batch = sequences,
+                                                     .q_len = seq,
+                                                     .k_len = seq,
+                                                     .heads = model.heads,
+                                                     .head_width = model.head_width,
+                                                     .positions = 2 * seq});
+  const int64_t inner = 2 * sequences * seq * model.inner * kFloat;
   const int64_t rows = std::min(sequences * config.corruption.predictions,
                                 MlmHead::rows_at_once(model.vocab, dtype));
   const int64_t logits = rows * model.vocab * size_of(dtype);
-  return std::max(sequences * std::max(scores, inner) * kFloat, logits);
+  return std::max({attention, inner, logits});
 }
 
 int64_t as_mib(int64_t bytes) {

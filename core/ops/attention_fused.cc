@@ -38,9 +38,24 @@ fused::Problem problem_of(const AttentionInputs& in, const AttentionExtents& e, 
 
 }  // namespace
 
-bool fused_attention_takes(const AttentionInputs& in, const AttentionExtents& e) {
-  return in.q.device() == Device::cuda && in.q.dtype() == DType::bf16 && e.head_width == 64 &&
-         (in.shift == 1 || in.shift == 2);
+bool fused_attention_takes(Device device, DType dtype, int64_t shift, const AttentionExtents& e) {
+  return device == Device::cuda && dtype == DType::bf16 && e.head_width == 64 &&
+         (shift == 1 || shift == 2);
+}
+
+int64_t fused_scratch_bytes(int64_t shift, const AttentionExtents& e) {
+  const fused::Problem sizes{.batch = static_cast<int>(e.batch),
+                             .q_len = static_cast<int>(e.q_len),
+                             .k_len = static_cast<int>(e.k_len),
+                             .heads = static_cast<int>(e.heads),
+                             .head_width = static_cast<int>(e.head_width),
+                             .shift = static_cast<int>(shift),
+                             .table_group = static_cast<int>(e.group)};
+  const int64_t keys = e.batch * fused::tiles_of(e.k_len) * fused::kTile;
+  const int64_t statistics = e.batch * e.heads * e.q_len * fused::kStatistics;
+  const int64_t parts = fused::kParts * e.batch * fused::tiles_of(e.q_len) * e.width();
+  return keys * fused::kKeyColumns * size_of(DType::bf16) +
+         (statistics + parts + fused::table_parts_of(sizes)) * size_of(DType::f32);
 }
 
 void attention_forward_fused(Context& context, const RelativeAttentionForward& args,

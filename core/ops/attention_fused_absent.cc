@@ -4,8 +4,11 @@
 
 namespace funnel {
 
-bool fused_attention_takes(const AttentionInputs&, const AttentionExtents&) {
+bool fused_attention_takes(Device, DType, int64_t, const AttentionExtents&) {
   return false;
+}
+int64_t fused_scratch_bytes(int64_t, const AttentionExtents&) {
+  throw Error("this build has no CUDA backend");
 }
 void attention_forward_fused(Context&, const RelativeAttentionForward&, const AttentionExtents&) {
   throw Error("this build has no CUDA backend");

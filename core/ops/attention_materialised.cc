@@ -298,4 +298,15 @@ void attention_backward_materialised(Context& context, const RelativeAttentionBa
   });
 }
 
+// Of a row of scores, an example's query in one head: the buffers of MaterialisedAttention.
+int64_t materialised_scratch_bytes(DType dtype, const AttentionExtents& e) {
+  const int64_t sum = size_of(compute_dtype(dtype)), operand = size_of(dtype);
+  const int64_t beside = dtype == compute_dtype(dtype) ? 0 : operand;
+  const int64_t of_keys = 2 * (sum + beside) * e.k_len;
+  const int64_t of_positions = (sum + beside) * e.positions;
+  const int64_t of_vectors = (2 * operand + 7 * sum) * e.head_width + 4 * sum;
+  const int64_t rows = e.heads * examples_of_group(e) * e.q_len;
+  return rows * (of_keys + of_positions + of_vectors) + e.batch * e.k_len * sum;
+}
+
 }  // namespace funnel

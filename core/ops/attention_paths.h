@@ -7,14 +7,6 @@
 
 namespace funnel {
 
-struct AttentionExtents {
-  int64_t batch, q_len, k_len, heads, head_width, positions;
-  // Examples whose scores are materialised at once, or whose gradients of the position table one
-  // block of threads of the fused path sums; 0: as many as is sensible.
-  int64_t group = 0;
-  int64_t width() const { return heads * head_width; }
-};
-
 // The CPU's: blocked over query rows, so that a block's scores stay in cache.
 void attention_forward_blocked(Context& context, const RelativeAttentionForward& args,
                                const AttentionExtents& extents);
@@ -27,12 +19,17 @@ void attention_forward_materialised(Context& context, const RelativeAttentionFor
                                     const AttentionExtents& extents);
 void attention_backward_materialised(Context& context, const RelativeAttentionBackward& args,
                                      const AttentionExtents& extents);
+// Of the backward pass.
+int64_t materialised_scratch_bytes(DType dtype, const AttentionExtents& extents);
 
 // A CUDA device's for bf16 and heads of 64: kernels that keep scores on the chip. Deterministic.
-bool fused_attention_takes(const AttentionInputs& in, const AttentionExtents& extents);
+bool fused_attention_takes(Device device, DType dtype, int64_t shift,
+                           const AttentionExtents& extents);
 void attention_forward_fused(Context& context, const RelativeAttentionForward& args,
                              const AttentionExtents& extents);
 void attention_backward_fused(Context& context, const RelativeAttentionBackward& args,
                               const AttentionExtents& extents);
+int64_t fused_scratch_bytes(int64_t shift,
+                            const AttentionExtents& extents);  // of the backward pass
 
 }  // namespace funnel

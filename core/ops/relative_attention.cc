@@ -34,6 +34,10 @@ bool is_blocked(const Context& context, const AttentionInputs& in) {
   return context.device() == Device::cpu && in.q.dtype() != DType::bf16;
 }
 
+bool is_fused(const Context& context, const AttentionInputs& in, const AttentionExtents& e) {
+  return fused_attention_takes(context.device(), in.q.dtype(), in.shift, e);
+}
+
 }  // namespace
 
 void relative_attention_forward(Context& context, const RelativeAttentionForward& args) {
@@ -42,7 +46,7 @@ void relative_attention_forward(Context& context, const RelativeAttentionForward
   check_shape("relative_attention: log_normaliser", args.log_normaliser,
               {e.batch, e.heads, e.q_len});
   if (is_blocked(context, args.in)) return attention_forward_blocked(context, args, e);
-  if (fused_attention_takes(args.in, e)) return attention_forward_fused(context, args, e);
+  if (is_fused(context, args.in, e)) return attention_forward_fused(context, args, e);
   attention_forward_materialised(context, args, e);
 }
 
@@ -54,8 +58,14 @@ void relative_attention_backward(Context& context, const RelativeAttentionBackwa
   check_shape("relative_attention: dv", args.dv, args.in.k.shape());
   check_shape("relative_attention: dr", args.dr, args.in.r.shape());
   if (is_blocked(context, args.in)) return attention_backward_blocked(context, args, e);
-  if (fused_attention_takes(args.in, e)) return attention_backward_fused(context, args, e);
+  if (is_fused(context, args.in, e)) return attention_backward_fused(context, args, e);
   attention_backward_materialised(context, args, e);
+}
+
+int64_t attention_scratch_bytes(DType dtype, int64_t shift, const AttentionExtents& extents) {
+  return fused_attention_takes(Device::cuda, dtype, shift, extents)
+             ? fused_scratch_bytes(shift, extents)
+             : materialised_scratch_bytes(dtype, extents);
 }
 
 }  // namespace funnel

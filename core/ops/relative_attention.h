@@ -53,4 +53,16 @@ struct RelativeAttentionBackward {
 };
 void relative_attention_backward(Context& context, const RelativeAttentionBackward& args);
 
+struct AttentionExtents {
+  int64_t batch, q_len, k_len, heads, head_width, positions;
+  // Examples whose scores are materialised at once, or whose gradients of the position table one
+  // block of threads of the fused path sums; 0: as many as is sensible.
+  int64_t group = 0;
+  int64_t width() const { return heads * head_width; }
+};
+
+// Bytes of scratch memory that the backward pass, the more demanding one, takes on a CUDA device:
+// of its tensors, without what an arena rounds up and loses at the ends of its chunks.
+int64_t attention_scratch_bytes(DType dtype, int64_t shift, const AttentionExtents& extents);
+
 }  // namespace funnel

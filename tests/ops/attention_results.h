@@ -73,4 +73,20 @@ struct AttentionResults {
   }
 };
 
+using AttentionForward = void(Context&, const RelativeAttentionForward&, const AttentionExtents&);
+using AttentionBackward = void(Context&, const RelativeAttentionBackward&, const AttentionExtents&);
+
+// Scratch memory that a first backward pass took.
+inline int64_t backward_scratch_bytes(const AttentionInputs& in, DType dtype,
+                                      AttentionForward* forward, AttentionBackward* backward) {
+  const AttentionResults found(in, dtype);
+  const OwnedTensor dcontext(in.q.shape(), dtype, random_values(in.q.elements(), 12));
+  Context context(device_under_test());
+  forward(context_under_test(), found.forward(in), extents_of(in));
+  context_under_test().synchronize();
+  backward(context, found.backward(in, dcontext), extents_of(in));
+  context.synchronize();
+  return context.scratch().high_water_bytes();
+}
+
 }  // namespace funnel::testing

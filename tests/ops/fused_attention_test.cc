@@ -71,7 +71,7 @@ TEST_P(FusedAttentionTest, ForwardAgreesWithTheReference) {
   const ref::RelativeAttention a = reference_problem(c);
   const AttentionProblem p(c, a);
   const AttentionResults found(p.in, DType::bf16, device_under_test());
-  ASSERT_TRUE(fused_attention_takes(p.in, extents_of(p.in)));
+  ASSERT_TRUE(fused_attention_takes(p.in.q.device(), p.in.q.dtype(), p.in.shift, extents_of(p.in)));
   attention_forward_fused(context_under_test(), found.forward(p.in), extents_of(p.in));
   const ref::AttentionOutput expected = ref::attention_forward(a);
   expect_near("context", found.context.values(), expected.context, kForwardError);
@@ -176,7 +176,8 @@ TEST(FusedAttention, IsWhatTheOpTakes) {
   relative_attention_forward(context_under_test(), op.forward(p.in));
   EXPECT_EQ(op.context.values(), fused.context.values());
   p.in.shift = 3;
-  EXPECT_FALSE(fused_attention_takes(p.in, extents_of(p.in)));
+  EXPECT_FALSE(
+      fused_attention_takes(p.in.q.device(), p.in.q.dtype(), p.in.shift, extents_of(p.in)));
 }
 
 // No sum depends on the order in which blocks of threads run.
@@ -223,6 +224,17 @@ TEST(FusedAttention, AnExamplesBitsDoNotDependOnItsPlace) {
   EXPECT_EQ(here.dq.values(), reversed(there.dq.values(), c.batch));
   EXPECT_EQ(here.dk.values(), reversed(there.dk.values(), c.batch));
   EXPECT_EQ(here.dv.values(), reversed(there.dv.values(), c.batch));
+}
+
+// A first chunk of 1 MiB of the arena is too small for the parts of the table, and stays.
+TEST(FusedAttention, TakesTheScratchMemoryThatItSays) {
+  const Case c{.keys = 129, .head_width = 64, .batch = 3, .pooled = true, .dtype = DType::bf16};
+  const AttentionProblem p(c, reference_problem(c));
+  const int64_t said = attention_scratch_bytes(DType::bf16, c.shift(), extents_of(p.in));
+  const int64_t taken =
+      backward_scratch_bytes(p.in, DType::bf16, attention_forward_fused, attention_backward_fused);
+  EXPECT_GE(taken, said);
+  EXPECT_LE(taken, said + said / 5 + (int64_t{1} << 20));
 }
 
 // The penalty of a hidden key shifts every score alike, so that it changes nothing.

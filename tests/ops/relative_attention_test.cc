@@ -19,8 +19,8 @@ using Case = AttentionCase;
 // A way to compute it.
 struct Path {
   const char* name;
-  void (*forward)(Context&, const RelativeAttentionForward&, const AttentionExtents&);
-  void (*backward)(Context&, const RelativeAttentionBackward&, const AttentionExtents&);
+  AttentionForward* forward;
+  AttentionBackward* backward;
   int64_t group = 0;
 };
 
@@ -104,6 +104,19 @@ TEST_P(RelativeAttentionTest, BackwardAgreesWithTheReference) {
     expect_agreement("dr",
                      ref::matmul(ref::transpose(p.table, rows, kWidth), dr, kWidth, c.all(), rows),
                      expected.dposition_kernel);
+  }
+}
+
+// Beside it lie sums over rows, and what an arena loses at the ends of its chunks.
+TEST(RelativeAttention, TakesTheScratchMemoryThatItSays) {
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    const Case c{.keys = 129, .head_width = 16, .heads = 3, .pooled = true, .dtype = dtype};
+    const AttentionProblem p(c, reference_problem(c));
+    const int64_t said = attention_scratch_bytes(dtype, c.shift(), extents_of(p.in));
+    const int64_t taken = backward_scratch_bytes(p.in, dtype, attention_forward_materialised,
+                                                 attention_backward_materialised);
+    EXPECT_GE(taken, said) << name_of(dtype);
+    EXPECT_LE(taken, said + said / 5) << name_of(dtype);
   }
 }
 
