@@ -8,9 +8,14 @@
 //     after sum(n, g)    the sum of g(i), in an order that depends on n only, known to every member
 //     max(n, g)    the largest g(i); n >= 1
 //     leader()     true on one member
+// A body that looks at a row more than once may hold it: each member keeps what it needs of its own
+// elements in arrays `A held[Team::slots(kMost)]`, on a device in registers. For n <= kMost
+//     each_slot<kMost>(n, g)   as each, with g(i, slot): slot is element i's place in such arrays
+//     sum_slots<kMost>(n, g)   as sum
 //
-// On a CUDA device a team is a warp, or a block where the caller says that rows are long. Bodies
-// run there only in sources that nvcc compiles (core/CMakeLists.txt lists them).
+// On a CUDA device a team is a warp, or a block where the caller says that rows are long; a body
+// that holds rows says which itself, as its type Held. Bodies run there only in sources that nvcc
+// compiles (core/CMakeLists.txt lists them).
 //
 // The serial team is a plain loop that the compiler vectorises. With FUNNEL_THREAD_TEAMS (the
 // tsan preset) rows are worked on by four real threads, so that a missing leader() or a read before
@@ -59,6 +64,21 @@ class SerialTeam {
     return true;
   }
 
+  FUNNEL_HD static constexpr int64_t slots(int64_t most) {
+    return most;
+  }
+
+  template <int64_t kMost, class F>
+  FUNNEL_HD void each_slot(int64_t n, F f) const {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) f(i, i);
+  }
+
+  template <int64_t kMost, class F>
+  FUNNEL_HD auto sum_slots(int64_t n, F f) const {
+    return sum(n, [=](int64_t i) { return f(i, i); });
+  }
+
  private:
   // Element i goes to lane i mod kLanes, then the lanes are joined pairwise: enough independent
   // chains to hide the latency of an addition, in an order that no compiler or alignment changes.
@@ -80,6 +100,26 @@ class SerialTeam {
     return lanes[0];
   }
 };
+
+// How a body holds rows of up to kMost elements.
+template <int64_t kMostElements, bool kBlock>
+struct HeldRow {
+  static constexpr int64_t kMost = kMostElements;
+  static constexpr bool kByBlock = kBlock;  // of the team on a device
+};
+
+// f(HeldRow) for a body that holds about five rows of n elements of type A at a time: on a device
+// it does with the registers there are, and blocks of which several fit a multiprocessor where it
+// can.
+template <class A, class F>
+void with_held_row(int64_t n, F f) {
+  constexpr int64_t kLine = 128 / sizeof(A);
+  constexpr int64_t kWarp = 24 * kLine, kBlock = 64 * kLine, kMost = 256 * kLine;
+  FUNNEL_CHECK(n <= kMost, "expected rows of at most ", kMost, " elements, found ", n);
+  if (n <= kWarp) return f(HeldRow<kWarp, false>());
+  if (n <= kBlock) return f(HeldRow<kBlock, true>());
+  f(HeldRow<kMost, true>());
+}
 
 // f(i) for every i in [0, n), in any order.
 template <class F>

@@ -30,10 +30,11 @@ void FeedForward::backward(Step& step, Site site, const Saved& saved, ConstTenso
   Scratch scratch(step.context.scratch());
   Tensor dbranch = scratch.tensor({dy.rows(), sizes_.width}, dy.dtype());
   Tensor dpre = scratch.tensor({dy.rows(), sizes_.inner}, dy.dtype());
-  norm_.backward(step, site, saved.norm, dy, dx, dbranch, rows_per_sample);
+  norm_.backward(step, site, saved.norm, dy, rows_per_sample,
+                 {.dresidual = dx, .dbranch = dbranch, .dbias = down_.bias_gradient()});
   down_.backward_gelu(step, saved.down, dbranch, activation_dropout(step, site, rows_per_sample),
                       saved.pre, dpre);
-  up_.backward(step, saved.up, dpre, dx, /*accumulate_dx=*/true);
+  up_.backward(step, saved.up, dpre, dx, {.accumulate_dx = true});
 }
 
 }  // namespace funnel

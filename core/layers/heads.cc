@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/ops/discriminator_loss.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/matmul.h"
@@ -82,29 +83,28 @@ DiscriminatorHead::DiscriminatorHead(Params& params, const std::string& path, in
       weight_(params.add(path + "/weight", {width}, ParamKind::weight)),
       bias_(params.add(path + "/bias", {1}, ParamKind::bias)) {}
 
-void DiscriminatorHead::forward(Step& step, ConstTensor x, Saved& saved) const {
+void DiscriminatorHead::forward(Step& step, ConstTensor x, const Judgement& args,
+                                Saved& saved) const {
   saved.pre = step.saved.tensor(x.shape(), x.dtype());
-  saved.active = step.saved.tensor(x.shape(), x.dtype());
-  saved.logits = step.saved.tensor({x.rows()}, x.dtype());
-  dense_.forward_gelu(step, {}, x, saved.pre, saved.active, saved.dense);
-  linear_forward(step.context, saved.active, weight_.value.reshaped({x.cols(), 1}), bias_.value,
-                 saved.logits.reshaped({x.rows(), 1}));
+  saved.logits = step.saved.tensor({x.rows()}, compute_dtype(x.dtype()));
+  dense_.forward(step, x, saved.pre, saved.dense);
+  discriminator_loss(step.context, {.pre = saved.pre,
+                                    .weight = weight_.value,
+                                    .bias = bias_.value,
+                                    .labels = args.labels,
+                                    .hidden = args.hidden,
+                                    .logits = saved.logits,
+                                    .loss = args.loss,
+                                    .correct = args.correct,
+                                    .wants_gradient = step.has_backward,
+                                    .factor = args.factor,
+                                    .dweight = weight_.grad,
+                                    .dbias = bias_.grad,
+                                    .dpre_bias = dense_.bias_gradient()});
 }
 
-void DiscriminatorHead::backward(Step& step, const Saved& saved, ConstTensor dlogits,
-                                 Tensor dx) const {
-  Scratch scratch(step.context.scratch());
-  Tensor dpre = scratch.tensor(saved.active.shape(), dlogits.dtype());
-  const int64_t width = saved.active.cols();
-  const ConstTensor dz = dlogits.reshaped({dlogits.elements(), 1});
-  linear_backward_weight(step.context, saved.active, dz, weight_.grad.reshaped({width, 1}),
-                         bias_.grad);
-  linear_gelu_backward(step.context, {.dy = dz,
-                                      .w = weight_.value.reshaped({width, 1}),
-                                      .pre = saved.pre,
-                                      .dropout = {},
-                                      .dpre = dpre});
-  dense_.backward(step, saved.dense, dpre, dx);
+void DiscriminatorHead::backward(Step& step, const Saved& saved, Tensor dx) const {
+  dense_.backward(step, saved.dense, saved.pre, dx, {.bias_is_done = true});
 }
 
 }  // namespace funnel

@@ -58,21 +58,28 @@ class MlmHead {
 };
 
 //     z = gelu(x W + b) . w + c
+// and its loss, which is taken, and sent back as far as gelu's input, while a row is at hand.
 class DiscriminatorHead {
  public:
   struct Saved {
     Linear::Saved dense;  // [rows, width], the caller's
-    Tensor pre;           // [rows, width], before gelu
-    Tensor active;        // [rows, width], after gelu
-    Tensor logits;        // [rows]
+    Tensor pre;           // [rows, width], before gelu; its gradient if there is a backward
+    Tensor logits;        // [rows], f32 for bf16
   };
 
   DiscriminatorHead(Params& params, const std::string& path, int64_t width);
 
-  // saved.logits from x [rows, width].
-  void forward(Step& step, ConstTensor x, Saved& saved) const;
-  // dx [rows, width].
-  void backward(Step& step, const Saved& saved, ConstTensor dlogits, Tensor dx) const;
+  struct Judgement {
+    ConstTensor labels, hidden;  // [rows] u8: see core/ops/discriminator_loss.h
+    double factor = 1.0;         // d total / d row loss
+    Tensor loss, correct;        // [rows] and [rows] u8, overwritten
+  };
+
+  // The loss of x [rows, width], and the beginning of a backward pass to come: the gradients of w,
+  // c and b are accumulated here.
+  void forward(Step& step, ConstTensor x, const Judgement& args, Saved& saved) const;
+  // The rest of backward: dx [rows, width].
+  void backward(Step& step, const Saved& saved, Tensor dx) const;
 
  private:
   Linear dense_;

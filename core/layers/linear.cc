@@ -26,14 +26,16 @@ void Linear::forward_gelu(Step& step, const Dropout& dropout, ConstTensor x, Ten
 }
 
 void Linear::backward(Step& step, const Saved& saved, ConstTensor dy, Tensor dx,
-                      bool accumulate_dx) const {
-  linear_backward_weight(step.context, saved.x, dy, kernel_.grad, bias_ ? bias_->grad : Tensor());
-  if (dx) linear_backward_input(step.context, dy, kernel_.value, dx, accumulate_dx);
+                      const Backward& how) const {
+  const bool sums_bias = bias_ != nullptr && !how.bias_is_done;
+  linear_backward_weight(step.context, saved.x, dy, kernel_.grad,
+                         sums_bias ? bias_->grad : Tensor());
+  if (dx) linear_backward_input(step.context, dy, kernel_.value, dx, how.accumulate_dx);
 }
 
 void Linear::backward_gelu(Step& step, const Saved& saved, ConstTensor dy, const Dropout& dropout,
                            ConstTensor pre, Tensor dpre) const {
-  backward(step, saved, dy, {});
+  backward(step, saved, dy, {}, {.bias_is_done = true});
   linear_gelu_backward(
       step.context, {.dy = dy, .w = kernel_.value, .pre = pre, .dropout = dropout, .dpre = dpre});
 }

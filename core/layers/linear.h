@@ -23,12 +23,23 @@ class Linear {
   // pre [rows, out] as y above, and y = dropout(gelu(pre)).
   void forward_gelu(Step& step, const Dropout& dropout, ConstTensor x, Tensor pre, Tensor y,
                     Saved& saved) const;
-  // dx [rows, in] is overwritten, or added to if asked; a null dx is not computed.
+  struct Backward {
+    bool accumulate_dx = false;  // dx is added to, not overwritten
+    bool bias_is_done = false;   // who made dy has added its column sums to bias_gradient()
+  };
+  // dx [rows, in]; a null dx is not computed.
   void backward(Step& step, const Saved& saved, ConstTensor dy, Tensor dx,
-                bool accumulate_dx = false) const;
-  // The same for a layer whose x is dropout(gelu(pre)), on to the gradient of pre [rows, in].
+                const Backward& how) const;
+  void backward(Step& step, const Saved& saved, ConstTensor dy, Tensor dx) const {
+    backward(step, saved, dy, dx, {});
+  }
+  // The same for a layer whose x is dropout(gelu(pre)), on to the gradient of pre [rows, in]. The
+  // bias is done.
   void backward_gelu(Step& step, const Saved& saved, ConstTensor dy, const Dropout& dropout,
                      ConstTensor pre, Tensor dpre) const;
+
+  // [out], of a layer with a bias: for who adds to it when making dy.
+  Tensor bias_gradient() const { return bias_->grad; }
 
  private:
   Param& kernel_;

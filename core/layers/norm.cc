@@ -55,17 +55,18 @@ void ResidualNorm::forward(Step& step, Site site, ConstTensor residual, Tensor b
 }
 
 void ResidualNorm::backward(Step& step, Site site, const Saved& saved, ConstTensor dy,
-                            Tensor dresidual, Tensor dbranch, int64_t rows_per_sample) const {
+                            int64_t rows_per_sample, const Gradients& to) const {
   residual_norm_backward(step.context, {.sum = saved.x,
                                         .gamma = norm_.gamma_.value,
                                         .mean = saved.mean,
                                         .rstd = saved.rstd,
                                         .dropout = dropout(step, site, saved.x, rows_per_sample),
                                         .dy = dy,
-                                        .dresidual = dresidual,
-                                        .dbranch = dbranch,
+                                        .dresidual = to.dresidual,
+                                        .dbranch = to.dbranch,
                                         .dgamma = norm_.gamma_.grad,
-                                        .dbeta = norm_.beta_.grad});
+                                        .dbeta = norm_.beta_.grad,
+                                        .dbias = to.dbias});
 }
 
 }  // namespace funnel

@@ -43,9 +43,13 @@ class ResidualNorm {
   // tells which part of the global batch's dropout mask applies.
   void forward(Step& step, Site site, ConstTensor residual, Tensor branch, Tensor y,
                int64_t rows_per_sample, Saved& saved) const;
-  // dresidual [rows, width] may be dy; dbranch [rows, width] must not.
-  void backward(Step& step, Site site, const Saved& saved, ConstTensor dy, Tensor dresidual,
-                Tensor dbranch, int64_t rows_per_sample) const;
+  struct Gradients {
+    Tensor dresidual;  // [rows, width], may be dy
+    Tensor dbranch;    // [rows, width], must not be dy
+    Tensor dbias;      // [width], accumulated: the column sums of dbranch
+  };
+  void backward(Step& step, Site site, const Saved& saved, ConstTensor dy, int64_t rows_per_sample,
+                const Gradients& to) const;
 
  private:
   Dropout dropout(Step& step, Site site, ConstTensor x, int64_t rows_per_sample) const;

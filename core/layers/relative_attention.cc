@@ -79,9 +79,10 @@ void RelativeAttention::backward(Step& step, Site site, const AttentionPlan& pla
   };
 
   Tensor dbranch = temporary({plan.q_rows(), sizes_.width});
-  norm_.backward(step, site, saved.norm, dy, dx_q, dbranch, plan.q_len);
+  norm_.backward(step, site, saved.norm, dy, plan.q_len,
+                 {.dresidual = dx_q, .dbranch = dbranch, .dbias = output_.bias_gradient()});
   Tensor dattended = temporary(saved.q.shape());
-  output_.backward(step, saved.output, dbranch, rows(dattended));
+  output_.backward(step, saved.output, dbranch, rows(dattended), {.bias_is_done = true});
 
   Tensor dq = temporary(saved.q.shape()), dr = temporary(saved.r.shape());
   Tensor dk = temporary(saved.k.shape()), dv = temporary(saved.v.shape());
@@ -100,9 +101,9 @@ void RelativeAttention::backward(Step& step, Site site, const AttentionPlan& pla
 
   position_.backward(step, saved.position, rows(dr), {});
   const bool self = !dx_k;
-  value_.backward(step, saved.key, rows(dv), self ? dx_q : dx_k, /*accumulate_dx=*/self);
-  key_.backward(step, saved.key, rows(dk), self ? dx_q : dx_k, /*accumulate_dx=*/true);
-  query_.backward(step, saved.query, rows(dq), dx_q, /*accumulate_dx=*/true);
+  value_.backward(step, saved.key, rows(dv), self ? dx_q : dx_k, {.accumulate_dx = self});
+  key_.backward(step, saved.key, rows(dk), self ? dx_q : dx_k, {.accumulate_dx = true});
+  query_.backward(step, saved.query, rows(dq), dx_q, {.accumulate_dx = true});
 }
 
 }  // namespace funnel

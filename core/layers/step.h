@@ -8,10 +8,10 @@
 //     forward(Step&, Site, inputs…, outputs…, Saved&) overwrites its outputs
 //     backward(Step&, Site, const Saved&, dy…, dx…)   overwrites activation gradients,
 //                                                     accumulates parameter gradients
-// One forward accumulates already, where what backward would need is too large to keep
-// (MlmHead::predict): gradients are cleared before forward.
-// The caller provides outputs; what a layer keeps for itself comes from step.saved, what it needs
-// for a moment from step.context.scratch(). Backward must be given the Site of its forward.
+// The losses of the heads (MlmHead::predict, DiscriminatorHead::forward) accumulate already, while
+// a row is at hand: gradients are cleared before forward. The caller provides outputs; what a layer
+// keeps for itself comes from step.saved, what it needs for a moment from step.context.scratch().
+// Backward must be given the Site of its forward.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/electra.h"
 
-#include "core/ops/cross_entropy.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/reduce.h"
 #include "core/ops/sampling.h"
@@ -35,7 +34,7 @@ void Electra::forward(Step& step, const PretrainBatch& batch, Tensor metrics, Sa
   generator_.forward(step, kGenerator, batch, draw, metrics, saved.generator);
   replace(step, batch, saved);
   discriminate(step, batch, saved);
-  measure(step, batch, metrics, saved);
+  judge(step, batch, metrics, saved);
 }
 
 // The generator's words at the selected positions; no gradient flows through them.
@@ -60,23 +59,23 @@ void Electra::discriminate(Step& step, const PretrainBatch& batch, Saved& saved)
   discriminator_.forward(step, kDiscriminator,
                          {batch.batch(), batch.seq(), batch.segments, batch.hidden}, saved.embedded,
                          saved.discriminator);
-  head_.forward(step, saved.discriminator.output, saved.head);
 }
 
-void Electra::measure(Step& step, const PretrainBatch& batch, Tensor metrics,
-                      const Saved& saved) const {
+void Electra::judge(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved) const {
   const int64_t n = batch.input_ids.elements();
   FUNNEL_CHECK(batch.tokens > 0, "electra: a batch without a single token has no loss");
+  const auto tokens = static_cast<double>(batch.tokens);
   Scratch scratch(step.context.scratch());
-  Tensor losses = scratch.tensor({n}, compute_dtype(saved.head.logits.dtype()));
+  Tensor losses = scratch.tensor({n}, compute_dtype(saved.embedded.dtype()));
   Tensor correct = scratch.tensor({n}, DType::u8);
   const ConstTensor padded = batch.padded.reshaped({n}), labels = saved.labels.reshaped({n});
-  binary_cross_entropy_forward(step.context, {.logits = saved.head.logits,
-                                              .labels = labels,
-                                              .hidden = padded,
-                                              .loss = losses,
-                                              .correct = correct});
-  const auto tokens = static_cast<double>(batch.tokens);
+  head_.forward(step, saved.discriminator.output,
+                {.labels = labels,
+                 .hidden = padded,
+                 .factor = config_.discriminator_weight / tokens,
+                 .loss = losses,
+                 .correct = correct},
+                saved.head);
   const Tensor loss = place_of(Metric::discriminator_loss, metrics);
   sum_all(step.context, losses, 1.0 / tokens, loss);
   sum_all(step.context, correct, 1.0, place_of(Metric::discriminator_correct, metrics));
@@ -88,20 +87,12 @@ void Electra::measure(Step& step, const PretrainBatch& batch, Tensor metrics,
              place_of(Metric::loss, metrics));
 }
 
-void Electra::backward(Step& step, const PretrainBatch& batch, Saved& saved) const {
+void Electra::backward(Step& step, const PretrainBatch&, Saved& saved) const {
   {
-    const int64_t n = batch.input_ids.elements();
     const DType dtype = saved.embedded.dtype();
     Scratch scratch(step.context.scratch());
-    Tensor dlogits = scratch.tensor({n}, dtype);
-    binary_cross_entropy_backward(
-        step.context, {.logits = saved.head.logits,
-                       .labels = saved.labels.reshaped({n}),
-                       .hidden = batch.padded.reshaped({n}),
-                       .factor = config_.discriminator_weight / static_cast<double>(batch.tokens),
-                       .dlogits = dlogits});
     Tensor doutput = scratch.tensor(saved.discriminator.output.shape(), dtype);
-    head_.backward(step, saved.head, dlogits, doutput);
+    head_.backward(step, saved.head, doutput);
     Tensor dembedded = scratch.tensor(saved.embedded.shape(), dtype);
     discriminator_.backward(step, kDiscriminator, saved.discriminator, doutput, dembedded);
     embedding_.backward(step, kDiscriminator / "embedding", saved.embedding, dembedded);

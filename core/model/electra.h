@@ -40,7 +40,7 @@ class Electra {
  private:
   void replace(Step& step, const PretrainBatch& batch, Saved& saved) const;
   void discriminate(Step& step, const PretrainBatch& batch, Saved& saved);
-  void measure(Step& step, const PretrainBatch& batch, Tensor metrics, const Saved& saved) const;
+  void judge(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved) const;
 
   PretrainConfig config_;
   Embedding embedding_;

@@ -46,7 +46,7 @@ class Counter {
   }
 
   int64_t discriminator_head() const {
-    return 2 * piece(tokens() * config_.width) + piece(tokens());
+    return piece(tokens() * config_.width) + statistics(tokens());
   }
 
   int64_t replacement() const {

@@ -2,7 +2,6 @@
 #include "core/base/math.h"
 #include "core/ops/attention_paths.h"
 #include "core/ops/fused_attention/problem.h"
-#include "core/ops/reduce.h"
 
 namespace funnel {
 namespace {
@@ -89,17 +88,9 @@ void attention_backward_fused(Context& context, const RelativeAttentionBackward&
   fused::backward_keys(context.stream(), problem, backward);
   fused::backward_table(context.stream(), problem, backward);
 
-  const auto sum_part = [&](int64_t part, Tensor gradient, int64_t first) {
-    const Tensor rows(backward.parts + part * query_blocks * e.width(), {query_blocks, e.width()},
-                      DType::f32, context.device());
-    sum_rows(context, rows, gradient.slice(first, {e.width()}));
-  };
-  sum_part(0, args.dcontent_bias, 0);
-  sum_part(1, args.dposition_bias, 0);
-  if (!args.in.q_segments) return;
-  sum_part(2, args.dsegment_bias, 0);
-  sum_part(3, args.dsegment_embedding, 0);
-  sum_part(4, args.dsegment_embedding, e.width());
+  const ConstTensor parts(backward.parts, {fused::kParts, query_blocks, e.width()}, DType::f32,
+                          context.device());
+  sum_query_parts(context, parts, args);
 }
 
 }  // namespace funnel

@@ -7,7 +7,6 @@
 #include "core/backend/matmul.h"
 #include "core/ops/attention_paths.h"
 #include "core/ops/attention_score_rows.h"
-#include "core/ops/reduce.h"
 
 namespace funnel {
 namespace {
@@ -74,7 +73,7 @@ class MaterialisedAttention {
     dcontent_query_ = buffer<C>(rows * e_.head_width);
     dposition_query_ = buffer<C>(rows * e_.head_width);
     ddots_ = buffer<C>(rows * 2);
-    parts_ = buffer<C>(kParts * rows * e_.head_width);
+    parts_ = buffer<C>(kQueryParts * rows * e_.head_width);
     for_each_group([&] {
       multiply_scores();
       backward_scores(args);
@@ -85,8 +84,6 @@ class MaterialisedAttention {
   }
 
  private:
-  static constexpr int64_t kParts = 5;
-
   template <class U>
   U* buffer(int64_t elements) {
     return scratch_.tensor({elements}, dtype_of<U>()).template as<U>();
@@ -253,17 +250,10 @@ class MaterialisedAttention {
                  QueryGradientRow<T>{grid_, scale(), dcontent_query_, dposition_query_,
                                      in_.q.as<T>(), in_.segment_bias.as<T>(), embedding(), ddots_,
                                      args.dq.as<T>(), parts_});
-    const auto sum_part = [&](int64_t part, Tensor gradient, int64_t first) {
-      const Tensor rows(parts_ + part * grid_.rows() * e_.head_width, {grid_.tokens(), e_.width()},
-                        dtype_of<C>(), context_.device());
-      sum_rows(context_, rows, gradient.slice(first, {e_.width()}));
-    };
-    sum_part(0, args.dcontent_bias, 0);
-    sum_part(1, args.dposition_bias, 0);
-    if (embedding() == nullptr) return;
-    sum_part(2, args.dsegment_bias, 0);
-    sum_part(3, args.dsegment_embedding, 0);
-    sum_part(4, args.dsegment_embedding, e_.width());
+    sum_query_parts(context_,
+                    ConstTensor(parts_, {kQueryParts, grid_.tokens(), e_.width()}, dtype_of<C>(),
+                                context_.device()),
+                    args);
   }
 
   Context& context_;

@@ -7,6 +7,13 @@
 
 namespace funnel {
 
+// Gradients of the parameters from those of single queries, of which there are kQueryParts: parts
+// [kQueryParts, any rows, heads * head_width] (f32 for bf16) of content bias, position bias,
+// segment bias, and the embeddings of different and same segments. Without segments the last three
+// are not read.
+inline constexpr int64_t kQueryParts = 5;
+void sum_query_parts(Context& context, ConstTensor parts, const RelativeAttentionBackward& args);
+
 // The CPU's: blocked over query rows, so that a block's scores stay in cache.
 void attention_forward_blocked(Context& context, const RelativeAttentionForward& args,
                                const AttentionExtents& extents);

@@ -29,4 +29,18 @@ FUNNEL_HD void each_with_factor(const Team& team, int64_t n, const Dropout& drop
   }
 }
 
+// The same for a body that holds rows: f(i, slot, factor).
+template <int64_t kMost, class Team, class F>
+FUNNEL_HD void each_slot_with_factor(const Team& team, int64_t n, const Dropout& dropout,
+                                     int64_t first, F f) {
+  if constexpr (std::is_same_v<Team, SerialTeam>) {
+    each_with_factor(team, n, dropout, first, [=](int64_t i, float factor) { f(i, i, factor); });
+  } else if (dropout.active()) {
+    team.template each_slot<kMost>(
+        n, [&](int64_t i, int64_t slot) { f(i, slot, dropout.factor(first + i)); });
+  } else {
+    team.template each_slot<kMost>(n, [&](int64_t i, int64_t slot) { f(i, slot, 1.0f); });
+  }
+}
+
 }  // namespace funnel

@@ -60,11 +60,14 @@ struct ResidualNormForwardRow {
   }
 };
 
-// dx of one block of rows, and the block's part of dgamma and dbeta.
+// dx of one block of rows, and the block's part of the parameters' gradients, which it holds while
+// it visits each row once.
 //     dx = rstd (g - mean(g) - xhat mean(g xhat)),   g = gamma dy,   xhat = (x - mean) rstd
-template <class T>
+template <class T, class HeldRows>
 struct LayerNormBackwardBlock {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   using C = Compute<T>;
+  using Held = HeldRows;
   const T* x;
   const T* gamma;
   const C* mean;
@@ -72,45 +75,76 @@ struct LayerNormBackwardBlock {
   const T* dy;
   int64_t rows, cols;
   T* dx;
-  C* dgamma_partial;  // [blocks, cols]
-  C* dbeta_partial;   // [blocks, cols]
+  C* partial;  // [2 or 3, blocks, cols]: of gamma, beta and, if there is a branch, its bias
+  int64_t blocks;
   Dropout dropout;
   T* dbranch = nullptr;  // dx through the dropout, where there is one
 
   template <class Team>
+  struct Parts {
+    C dgamma[Team::slots(Held::kMost)], dbeta[Team::slots(Held::kMost)];
+    C dbias[Team::slots(Held::kMost)];
+  };
+
+  template <class Team>
   FUNNEL_HD void operator()(int64_t block, const Team& team) const {
-    C* dgamma = dgamma_partial + block * cols;
-    C* dbeta = dbeta_partial + block * cols;
-    team.each(cols, [=](int64_t i) {
-      dgamma[i] = 0;
-      dbeta[i] = 0;
+    Parts<Team> parts;
+    team.template each_slot<Held::kMost>(cols, [&](int64_t, int64_t s) {
+      parts.dgamma[s] = 0;
+      parts.dbeta[s] = 0;
+      parts.dbias[s] = 0;
     });
     const int64_t first = block * kRowsPerBlock;
     const int64_t last = first + kRowsPerBlock < rows ? first + kRowsPerBlock : rows;
-    for (int64_t row = first; row < last; ++row) backward_row(row, dgamma, dbeta, team);
+    for (int64_t row = first; row < last; ++row) backward_row(row, parts, team);
+
+    C* dgamma = partial + block * cols;
+    C* dbeta = dgamma + blocks * cols;
+    C* dbias = dbeta + blocks * cols;
+    const bool has_branch = dbranch != nullptr;
+    team.template each_slot<Held::kMost>(cols, [&](int64_t i, int64_t s) {
+      dgamma[i] = parts.dgamma[s];
+      dbeta[i] = parts.dbeta[s];
+      if (has_branch) dbias[i] = parts.dbias[s];
+    });
   }
 
   template <class Team>
-  FUNNEL_HD void backward_row(int64_t row, C* dgamma, C* dbeta, const Team& team) const {
+  FUNNEL_HD void backward_row(int64_t row, Parts<Team>& parts, const Team& team) const {
     const T* in = x + row * cols;
     const T* dout = dy + row * cols;
-    const T* g = gamma;
+    const T* scale = gamma;
     T* din = dx + row * cols;
     const C m = mean[row], r = rstd[row];
-    const C mean_g = team.sum(cols, [=](int64_t i) { return g[i] * dout[i]; }) / C(cols);
-    const C mean_g_xhat =
-        team.sum(cols, [=](int64_t i) { return g[i] * dout[i] * ((in[i] - m) * r); }) / C(cols);
-    team.each(cols, [=](int64_t i) {
+    C g[Team::slots(Held::kMost)], xhat[Team::slots(Held::kMost)];
+    team.template each_slot<Held::kMost>(cols, [&](int64_t i, int64_t s) {
       const C d = dout[i];
-      const C xhat = (in[i] - m) * r;
-      dgamma[i] += d * xhat;
-      dbeta[i] += d;
-      din[i] = r * (g[i] * d - mean_g - xhat * mean_g_xhat);
+      g[s] = scale[i] * d;
+      xhat[s] = (in[i] - m) * r;
+      parts.dgamma[s] += d * xhat[s];
+      parts.dbeta[s] += d;
     });
-    if (dbranch == nullptr) return;
+    const C mean_g = team.template sum_slots<Held::kMost>(cols, [&](int64_t, int64_t s) {
+      return g[s];
+    }) / C(cols);
+    const C mean_g_xhat = team.template sum_slots<Held::kMost>(cols, [&](int64_t, int64_t s) {
+      return g[s] * xhat[s];
+    }) / C(cols);
+    const auto gradient = [&](int64_t s) { return T(r * (g[s] - mean_g - xhat[s] * mean_g_xhat)); };
+    if (dbranch == nullptr) {
+      team.template each_slot<Held::kMost>(cols,
+                                           [&](int64_t i, int64_t s) { din[i] = gradient(s); });
+      return;
+    }
     T* dropped = dbranch + row * cols;
-    each_with_factor(team, cols, dropout, row * cols,
-                     [=](int64_t i, float factor) { dropped[i] = din[i] * C(factor); });
+    each_slot_with_factor<Held::kMost>(team, cols, dropout, row * cols,
+                                       [&](int64_t i, int64_t s, float factor) {
+                                         const T value = gradient(s);
+                                         const T of_branch(value * C(factor));
+                                         din[i] = value;
+                                         dropped[i] = of_branch;
+                                         parts.dbias[s] += of_branch;
+                                       });
   }
 };
 
@@ -150,34 +184,34 @@ void check_backward(const LayerNormBackward& args) {
                " and ", args.rstd.shape());
 }
 
-void run_backward(Context& context, const LayerNormBackward& args, const Dropout& dropout,
-                  Tensor dbranch) {
+void run_backward(Context& context, const LayerNormBackward& args, const Dropout& dropout = {},
+                  Tensor dbranch = {}, Tensor dbias = {}) {
   check_backward(args);
   const int64_t rows = args.x.rows(), cols = args.x.cols();
-  const int64_t blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock;
+  const int64_t blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock, parts = dbranch ? 3 : 2;
   Scratch scratch(context.scratch());
-  const DType summed = compute_dtype(args.x.dtype());
-  const Tensor dgamma = scratch.tensor({blocks, cols}, summed);
-  const Tensor dbeta = scratch.tensor({blocks, cols}, summed);
+  const Tensor partial = scratch.tensor({parts, blocks, cols}, compute_dtype(args.x.dtype()));
   with_storage_type(args.x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     using C = Compute<T>;
-    for_each_row(context, blocks,
-                 LayerNormBackwardBlock<T>{.x = args.x.as<T>(),
-                                           .gamma = args.gamma.as<T>(),
-                                           .mean = args.mean.as<C>(),
-                                           .rstd = args.rstd.as<C>(),
-                                           .dy = args.dy.as<T>(),
-                                           .rows = rows,
-                                           .cols = cols,
-                                           .dx = args.dx.as<T>(),
-                                           .dgamma_partial = dgamma.as<C>(),
-                                           .dbeta_partial = dbeta.as<C>(),
-                                           .dropout = dropout,
-                                           .dbranch = dbranch.as<T>()});
+    with_held_row<C>(cols, [&](auto held) {
+      for_each_row(context, blocks,
+                   LayerNormBackwardBlock<T, decltype(held)>{.x = args.x.as<T>(),
+                                                             .gamma = args.gamma.as<T>(),
+                                                             .mean = args.mean.as<C>(),
+                                                             .rstd = args.rstd.as<C>(),
+                                                             .dy = args.dy.as<T>(),
+                                                             .rows = rows,
+                                                             .cols = cols,
+                                                             .dx = args.dx.as<T>(),
+                                                             .partial = partial.as<C>(),
+                                                             .blocks = blocks,
+                                                             .dropout = dropout,
+                                                             .dbranch = dbranch.as<T>()});
+    });
   });
-  sum_rows(context, dgamma, args.dgamma);
-  sum_rows(context, dbeta, args.dbeta);
+  const Tensor sums[] = {args.dgamma, args.dbeta, dbias};
+  sum_parts(context, partial, {sums, static_cast<size_t>(parts)});
 }
 
 }  // namespace
@@ -190,7 +224,7 @@ void layer_norm_forward(Context& context, const LayerNormForward& args) {
 }
 
 void layer_norm_backward(Context& context, const LayerNormBackward& args) {
-  run_backward(context, args, Dropout(), Tensor());
+  run_backward(context, args);
 }
 
 void residual_norm_forward(Context& context, const ResidualNormForward& args) {
@@ -215,6 +249,7 @@ void residual_norm_backward(Context& context, const ResidualNormBackward& args) 
   check_shape("residual_norm: dbranch", args.dbranch, args.sum.shape());
   FUNNEL_CHECK(args.sum.elements() == 0 || args.dbranch.data() != args.dy.data(),
                "residual_norm: dbranch must not be dy");
+  check_shape("residual_norm: dbias", args.dbias, {args.sum.cols()});
   run_backward(context,
                {.x = args.sum,
                 .gamma = args.gamma,
@@ -224,7 +259,7 @@ void residual_norm_backward(Context& context, const ResidualNormBackward& args) 
                 .dx = args.dresidual,
                 .dgamma = args.dgamma,
                 .dbeta = args.dbeta},
-               args.dropout, args.dbranch);
+               args.dropout, args.dbranch, args.dbias);
 }
 
 }  // namespace funnel

@@ -4,8 +4,8 @@
 // with the biased variance of the row, computed in two passes. The residual form normalises
 // x = residual + dropout(branch), the post-norm step of every sub-layer.
 //
-// mean, rstd, dgamma and dbeta are f32 where the rest is bf16; statistics are those of the rounded
-// x.
+// mean, rstd, dgamma, dbeta and dbias are f32 where the rest is bf16; statistics are those of the
+// rounded x.
 #pragma once
 
 #include "core/backend/context.h"
@@ -51,6 +51,8 @@ struct ResidualNormBackward {
   Tensor dresidual;      // [rows, cols], overwritten; may be dy
   Tensor dbranch;        // [rows, cols], overwritten: dresidual through the dropout; must not be dy
   Tensor dgamma, dbeta;  // [cols], accumulated
+  Tensor dbias;          // [cols], accumulated: the column sums of dbranch, which are the gradient
+                         // of the bias of the linear layer that branch came from
 };
 void residual_norm_backward(Context& context, const ResidualNormBackward& args);
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/ops/relative_attention.h"
 
+#include <vector>
+
 #include "core/ops/attention_paths.h"
+#include "core/ops/reduce.h"
 
 namespace funnel {
 namespace {
@@ -39,6 +42,20 @@ bool is_fused(const Context& context, const AttentionInputs& in, const Attention
 }
 
 }  // namespace
+
+void sum_query_parts(Context& context, ConstTensor parts, const RelativeAttentionBackward& args) {
+  const int64_t width = parts.cols(), rows = parts.rows() / kQueryParts;
+  const auto flat = [=](Tensor gradient, int64_t row) {
+    return gradient.slice(row * width, {width});
+  };
+  std::vector<Tensor> sums = {flat(args.dcontent_bias, 0), flat(args.dposition_bias, 0)};
+  if (args.in.q_segments) {
+    sums.insert(sums.end(), {flat(args.dsegment_bias, 0), flat(args.dsegment_embedding, 0),
+                             flat(args.dsegment_embedding, 1)});
+  }
+  const auto used = static_cast<int64_t>(sums.size());
+  sum_parts(context, parts.slice(0, {used, rows, width}), sums);
+}
 
 void relative_attention_forward(Context& context, const RelativeAttentionForward& args) {
   const AttentionExtents e = check_inputs(args.in);

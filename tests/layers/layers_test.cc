@@ -42,7 +42,7 @@ TEST(LayerGradient, LinearWithoutBiasAddsToItsInputGradient) {
       y, [&] { layer.forward(rig.step, x.value, y, saved); },
       [&](Tensor dy) {
         set_values(x.gradient, std::vector<double>(30, 10.0));
-        layer.backward(rig.step, saved, dy, x.gradient, /*accumulate_dx=*/true);
+        layer.backward(rig.step, saved, dy, x.gradient, {.accumulate_dx = true});
         std::vector<double> without = x.gradient.values();
         for (double& value : without) value -= 10;
         set_values(x.gradient, without);
@@ -70,6 +70,7 @@ TEST(LayerGradient, ResidualNorm) {
   const LayerInput residual({6, 9}, 1), branch({6, 9}, 2);
   const OwnedTensor y({6, 9}, DType::f64);
   const OwnedTensor sum({6, 9}, DType::f64);  // forward changes its branch
+  const OwnedTensor dbias = zero_tensor({9}, DType::f64);
   rig.check(
       y,
       [&] {
@@ -77,7 +78,8 @@ TEST(LayerGradient, ResidualNorm) {
         layer.forward(rig.step, rig.site, residual.value, sum, y, 3, saved);
       },
       [&](Tensor dy) {
-        layer.backward(rig.step, rig.site, saved, dy, residual.gradient, branch.gradient, 3);
+        layer.backward(rig.step, rig.site, saved, dy, 3,
+                       {residual.gradient, branch.gradient, dbias});
       },
       {residual.named("residual"), branch.named("branch")});
 }
@@ -89,6 +91,7 @@ TEST(LayerGradient, ResidualNormInPlace) {
   ResidualNorm::Saved saved;
   const LayerInput residual({6, 9}, 1), branch({6, 9}, 2);
   const OwnedTensor y({6, 9}, DType::f64), sum({6, 9}, DType::f64);
+  const OwnedTensor dbias = zero_tensor({9}, DType::f64);
   rig.check(
       y,
       [&] {
@@ -96,7 +99,7 @@ TEST(LayerGradient, ResidualNormInPlace) {
         layer.forward(rig.step, rig.site, residual.value, sum, y, 3, saved);
       },
       [&](Tensor dy) {
-        layer.backward(rig.step, rig.site, saved, dy, dy, branch.gradient, 3);
+        layer.backward(rig.step, rig.site, saved, dy, 3, {dy, branch.gradient, dbias});
         rig.context.copy(dy, residual.gradient);
       },
       {residual.named("residual"), branch.named("branch")});
@@ -138,7 +141,19 @@ TEST(LayerGradient, Embedding) {
       [&](Tensor dy) { layer.backward(rig.step, rig.site, saved, dy); }, {});
 }
 
-// Central differences of the mean loss; gradients are copied, because each forward adds to them.
+// Central differences of a loss that a head takes itself, after its backward; gradients are copied,
+// because each forward adds to them.
+void check_head(LayerRig& rig, const std::function<double()>& run,
+                std::vector<CheckedInput> inputs) {
+  const OwnedTensor gradients(rig.params.grads().shape(), DType::f64,
+                              values_of(rig.params.grads()));
+  for (const Param& param : rig.params.all()) {
+    inputs.push_back(
+        {param.name, param.value, gradients.tensor().slice(param.offset, param.shape)});
+  }
+  check_gradients(run, inputs, {.step = 1e-5, .relative_error = 1e-7, .coordinates = 60});
+}
+
 TEST(LayerGradient, MlmHead) {
   LayerRig rig;
   const Param& table = rig.params.add("table", {13, 4}, ParamKind::weight);
@@ -160,14 +175,7 @@ TEST(LayerGradient, MlmHead) {
   };
   run();
   head.backward(rig.step, saved, hidden.gradient);
-  const OwnedTensor gradients(rig.params.grads().shape(), DType::f64,
-                              values_of(rig.params.grads()));
-  std::vector<CheckedInput> inputs{hidden.named("hidden")};
-  for (const Param& param : rig.params.all()) {
-    inputs.push_back(
-        {param.name, param.value, gradients.tensor().slice(param.offset, param.shape)});
-  }
-  check_gradients(run, inputs, {.step = 1e-5, .relative_error = 1e-7, .coordinates = 60});
+  check_head(rig, run, {hidden.named("hidden")});
 }
 
 // More rows than there are logits for at a time: loss, draws and gradients are those of the parts.
@@ -228,14 +236,22 @@ TEST(LayerGradient, DiscriminatorHead) {
   rig.start();
   DiscriminatorHead::Saved saved;
   const LayerInput x({9, 6}, 1);
-  const OwnedTensor logits({9}, DType::f64);
-  rig.check(
-      logits,
-      [&] {
-        head.forward(rig.step, x.value, saved);
-        rig.context.copy(saved.logits, logits);
-      },
-      [&](Tensor dlogits) { head.backward(rig.step, saved, dlogits, x.gradient); }, {x.named("x")});
+  const OwnedTensor labels = random_integers({9}, DType::u8, 2, 2);
+  const OwnedTensor hidden = random_integers({9}, DType::u8, 2, 3);
+  const OwnedTensor loss({9}, DType::f64), correct({9}, DType::u8);
+  const auto run = [&] {
+    rig.saved.reset();
+    head.forward(
+        rig.step, x.value,
+        {.labels = labels, .hidden = hidden, .factor = 0.25, .loss = loss, .correct = correct},
+        saved);
+    double total = 0;
+    for (const double one : loss.values()) total += 0.25 * one;
+    return total;
+  };
+  run();
+  head.backward(rig.step, saved, x.gradient);
+  check_head(rig, run, {x.named("x")});
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include "core/layers/embedding.h"
 #include "core/layers/heads.h"
-#include "core/ops/cross_entropy.h"
 #include "tests/support/random_tensor.h"
 
 namespace funnel::testing {
@@ -108,28 +107,22 @@ class Discriminator : public BareNetwork {
 
   double forward(Step& step, const ModelInputs& inputs) override {
     run(step, inputs);
-    head_.forward(step, network().output, saved_head_);
     const int64_t n = inputs.batch.input_ids.elements();
     Scratch scratch(step.context.scratch());
-    Tensor losses = scratch.tensor({n}, saved_head_.logits.dtype());
-    binary_cross_entropy_forward(step.context, {.logits = saved_head_.logits,
-                                                .labels = inputs.labels.reshaped({n}),
-                                                .hidden = inputs.batch.padded.reshaped({n}),
-                                                .loss = losses,
-                                                .correct = scratch.tensor({n}, DType::u8)});
+    Tensor losses = scratch.tensor({n}, compute_dtype(network().output.dtype()));
+    head_.forward(step, network().output,
+                  {.labels = inputs.labels.reshaped({n}),
+                   .hidden = inputs.batch.padded.reshaped({n}),
+                   .factor = factor(inputs),
+                   .loss = losses,
+                   .correct = scratch.tensor({n}, DType::u8)},
+                  saved_head_);
     return sum_of(losses) * factor(inputs);
   }
-  void backward(Step& step, const ModelInputs& inputs) override {
-    const int64_t n = inputs.batch.input_ids.elements();
+  void backward(Step& step, const ModelInputs&) override {
     Scratch scratch(step.context.scratch());
-    Tensor dlogits = scratch.tensor({n}, saved_head_.logits.dtype());
-    binary_cross_entropy_backward(step.context, {.logits = saved_head_.logits,
-                                                 .labels = inputs.labels.reshaped({n}),
-                                                 .hidden = inputs.batch.padded.reshaped({n}),
-                                                 .factor = factor(inputs),
-                                                 .dlogits = dlogits});
-    Tensor doutput = scratch.tensor(network().output.shape(), dlogits.dtype());
-    head_.backward(step, saved_head_, dlogits, doutput);
+    Tensor doutput = scratch.tensor(network().output.shape(), network().output.dtype());
+    head_.backward(step, saved_head_, doutput);
     send_back(step, doutput);
   }
 

@@ -77,7 +77,8 @@ struct ResidualNorm : Norm {
       : Norm(dtype, sizes),
         dropout(drops),
         branch(random_tensor({rows, cols}, dtype, 7)),
-        dbranch({rows, cols}, dtype) {}
+        dbranch({rows, cols}, dtype),
+        dbias(random_tensor({cols}, compute_dtype(dtype), 8)) {}
 
   void forward(Tensor to) {
     residual_norm_forward(context, {.residual = x,
@@ -100,11 +101,12 @@ struct ResidualNorm : Norm {
                                      .dresidual = dresidual,
                                      .dbranch = dbranch,
                                      .dgamma = dgamma,
-                                     .dbeta = dbeta});
+                                     .dbeta = dbeta,
+                                     .dbias = dbias});
   }
 
   Dropout dropout;
-  OwnedTensor branch, dbranch;
+  OwnedTensor branch, dbranch, dbias;
 };
 
 class LayerNorm : public ::testing::TestWithParam<std::tuple<DType, Sizes>> {
@@ -150,6 +152,7 @@ TEST_P(LayerNorm, ResidualMatchesReference) {
                                     norm.rows, norm.cols, kEpsilon);
     const std::vector<double> dgamma = ref::add(norm.dgamma.values(), gradient.dgamma);
     const std::vector<double> dbeta = ref::add(norm.dbeta.values(), gradient.dbeta);
+    const std::vector<double> dbias = ref::add(norm.dbias.values(), gradient.dbias);
 
     norm.forward(norm.y);
     expect_close("sum", norm.branch.values(), expected.sum, tolerance);
@@ -161,6 +164,7 @@ TEST_P(LayerNorm, ResidualMatchesReference) {
     }
     expect_close("dgamma", norm.dgamma.values(), dgamma, tolerance);
     expect_close("dbeta", norm.dbeta.values(), dbeta, tolerance);
+    if (norm.cols > 1) expect_close("dbias", norm.dbias.values(), dbias, tolerance);
 
     norm.backward(norm.dy, norm.dy);
     EXPECT_TRUE(same_bits(norm.dy, norm.dx)) << "dresidual = dy";
@@ -170,11 +174,13 @@ TEST_P(LayerNorm, ResidualMatchesReference) {
   }
 }
 
+// 768 is the widest row that a warp holds in backward; 2049 needs the widest team.
 INSTANTIATE_TEST_SUITE_P(Sizes, LayerNorm,
                          ::testing::Combine(::testing::Values(DType::f32, DType::f64, DType::bf16),
                                             ::testing::Values(Sizes{0, 7}, Sizes{1, 1},
                                                               Sizes{1, 31}, Sizes{31, 33},
-                                                              Sizes{33, 31}, Sizes{97, 1000})));
+                                                              Sizes{33, 31}, Sizes{97, 768},
+                                                              Sizes{33, 1000}, Sizes{2, 2049})));
 
 // A mean a thousand times the deviation costs the digits that the input itself has lost, no more;
 // the one-pass form of the variance would lose all.
@@ -228,6 +234,7 @@ TEST(LayerNorm, ResidualBackwardIsTheDerivative) {
   };
   norm.context.fill_zero(norm.dgamma);
   norm.context.fill_zero(norm.dbeta);
+  norm.context.fill_zero(norm.dbias);
   forward();
   norm.backward(functional.gradient(), norm.dx);
   check_gradients(forward, {{"residual", norm.x, norm.dx},

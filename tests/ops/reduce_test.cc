@@ -34,6 +34,23 @@ TEST_P(Reduce, SumRowsAccumulates) {
   expect_close("sums", sums.values(), expected, tolerance_of(dtype, Kind::row));
 }
 
+TEST_P(Reduce, SumPartsIsSumRowsOfEach) {
+  const int64_t parts = 5;
+  const OwnedTensor x = random_tensor({parts, rows, cols}, dtype, 1, 3);
+  const OwnedTensor sums = random_tensor({parts, cols}, dtype, 2);
+  const OwnedTensor expected({parts, cols}, dtype, sums.values());
+  std::vector<Tensor> to;
+  for (int64_t part = 0; part < parts; ++part) {
+    sum_rows(context, x.tensor().slice(part * rows * cols, {rows, cols}),
+             expected.tensor().slice(part * cols, {cols}));
+    to.push_back(sums.tensor().slice(part * cols, {cols}));
+  }
+  sum_parts(context, x, to);
+  EXPECT_TRUE(same_bits(sums, expected));
+  to.pop_back();
+  EXPECT_THROW(sum_parts(context, x, to), Error);
+}
+
 TEST_P(Reduce, SumsOfAllElements) {
   const OwnedTensor x = random_tensor({rows, cols}, dtype, 1, 0.1);
   const OwnedTensor total({1}, dtype), squares({1}, DType::f64);
@@ -49,7 +66,8 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Reduce,
                          ::testing::Combine(::testing::Values(DType::f32, DType::f64),
                                             ::testing::Values(Sizes{0, 5}, Sizes{1, 1},
                                                               Sizes{3, 31}, Sizes{31, 33},
-                                                              Sizes{33, 1000}, Sizes{2049, 7})));
+                                                              Sizes{33, 1000}, Sizes{256, 5},
+                                                              Sizes{257, 129}, Sizes{2049, 7})));
 
 TEST(Reduce, RowsOfBf16AreSummedInF32) {
   for (const auto& [rows, cols] : {Sizes{1, 1}, Sizes{31, 33}, Sizes{2049, 7}}) {

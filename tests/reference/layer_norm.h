@@ -77,16 +77,19 @@ inline ResidualNorm residual_norm_forward(const Vector& residual, const Vector& 
 struct ResidualNormGradient {
   Vector dresidual, dbranch;  // [rows, cols]
   Vector dgamma, dbeta;       // [cols]
+  Vector dbias;               // [cols]: of a bias that was added to branch
 };
 
 inline ResidualNormGradient residual_norm_backward(const Vector& dy, const Vector& sum,
                                                    const Vector& factors, const Vector& gamma,
                                                    int64_t rows, int64_t cols, double epsilon) {
   const LayerNormGradient norm = layer_norm_backward(dy, sum, gamma, rows, cols, epsilon);
+  const Vector dbranch = factors.empty() ? norm.dx : multiply(norm.dx, factors);
   return {.dresidual = norm.dx,
-          .dbranch = factors.empty() ? norm.dx : multiply(norm.dx, factors),
+          .dbranch = dbranch,
           .dgamma = norm.dgamma,
-          .dbeta = norm.dbeta};
+          .dbeta = norm.dbeta,
+          .dbias = sum_rows(dbranch, rows, cols)};
 }
 
 }  // namespace funnel::ref

@@ -176,13 +176,18 @@ class LayerBench {
     initialise(params);
     Arena kept(context_.device());
     const Tensor x = random(kept, {n, config.width}), dx = random(kept, {n, config.width});
-    const Tensor dlogits = random(kept, {n});
+    const Tensor loss = kept.tensor({n}, compute_dtype(dtype_));
+    const Tensor correct = kept.tensor({n}, DType::u8);
+    const DiscriminatorHead::Judgement judgement{.labels = shard_.padded.reshaped({n}),
+                                                 .hidden = shard_.padded.reshaped({n}),
+                                                 .loss = loss,
+                                                 .correct = correct};
     DiscriminatorHead::Saved saved;
     Step pass = step();
     const double flops = 6.0 * static_cast<double>(n * config.width * (config.width + 1));
     time(
-        "discriminator head", 1, flops, [&] { head.forward(pass, x, saved); },
-        [&] { head.backward(pass, saved, dlogits, dx); });
+        "discriminator head, loss", 1, flops, [&] { head.forward(pass, x, judgement, saved); },
+        [&] { head.backward(pass, saved, dx); });
   }
 
   // Under "forward" what is paid for each shard (clearing and measuring gradients), under

@@ -44,6 +44,18 @@ class ThreadTeam {
 
   bool leader() const { return member_ == 0; }
 
+  static constexpr int64_t slots(int64_t most) { return most; }
+
+  template <int64_t kMost, class F>
+  void each_slot(int64_t n, F f) const {
+    each(n, [=](int64_t i) { f(i, i); });
+  }
+
+  template <int64_t kMost, class F>
+  auto sum_slots(int64_t n, F f) const {
+    return sum(n, [=](int64_t i) { return f(i, i); });
+  }
+
  private:
   template <class A, class F, class Join>
   A combine(int64_t n, F f, A identity, Join join) const {

@@ -71,8 +71,39 @@ class StridedTeam {
 
   __device__ bool leader() const { return team().member() == 0; }
 
+  __host__ __device__ static constexpr int64_t slots(int64_t most) {
+    return (most + kMembers - 1) / kMembers;
+  }
+
+  // The loop over slots is unrolled, or an array of them could not live in registers.
+  template <int64_t kMost, class F>
+  __device__ void each_slot(int64_t n, F f) const {
+    const auto width = static_cast<int>(n), member = static_cast<int>(team().member());
+#pragma unroll
+    for (int slot = 0; slot < slots(kMost); ++slot) {
+      const int i = slot * static_cast<int>(kMembers) + member;
+      if (i < width) f(int64_t{i}, slot);
+    }
+    team().barrier();
+  }
+
+  template <int64_t kMost, class F>
+  __device__ auto sum_slots(int64_t n, F f) const {
+    using A = std::remove_cvref_t<decltype(f(int64_t{0}, 0))>;
+    const auto width = static_cast<int>(n), member = static_cast<int>(team().member());
+    A mine(0);
+#pragma unroll
+    for (int slot = 0; slot < slots(kMost); ++slot) {
+      const int i = slot * static_cast<int>(kMembers) + member;
+      if (i < width) mine += f(int64_t{i}, slot);
+    }
+    return team().combine(mine, Add());
+  }
+
  private:
-  __device__ const Team& team() const { return static_cast<const Team&>(*this); }
+  __device__ const Team& team() const {
+    return static_cast<const Team&>(*this);
+  }
 
   template <class A, class F, class Join>
   __device__ A reduce(int64_t n, F f, A identity, Join join) const {
@@ -165,12 +196,28 @@ void for_each(Stream stream, int64_t n, const F& f) {
 }
 
 template <class F>
+void by_warps(Stream stream, int64_t rows, const F& f) {
+  warp_row_kernel<<<blocks_for(rows, kBlockWarps), kBlockThreads, 0, stream>>>(rows, f);
+}
+
+template <class F>
+void by_blocks(Stream stream, int64_t rows, const F& f) {
+  block_row_kernel<<<blocks_for(rows, 1), kBlockThreads, 0, stream>>>(rows, f);
+}
+
+template <class F>
 void for_each_row(Stream stream, int64_t rows, const F& f, int64_t row_length) {
   if (rows <= 0) return;
-  if (row_length < kLongRow) {
-    warp_row_kernel<<<blocks_for(rows, kBlockWarps), kBlockThreads, 0, stream>>>(rows, f);
+  if constexpr (requires { typename F::Held; }) {
+    if constexpr (F::Held::kByBlock) {
+      by_blocks(stream, rows, f);
+    } else {
+      by_warps(stream, rows, f);
+    }
+  } else if (row_length < kLongRow) {
+    by_warps(stream, rows, f);
   } else {
-    block_row_kernel<<<blocks_for(rows, 1), kBlockThreads, 0, stream>>>(rows, f);
+    by_blocks(stream, rows, f);
   }
   check_launch();
 }

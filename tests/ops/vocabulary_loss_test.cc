@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Oracles: the naive double reference, values known in closed form, and central differences.
-#include "core/ops/cross_entropy.h"
+#include "core/ops/vocabulary_loss.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
-#include "core/ops/vocabulary_loss.h"
 #include "tests/reference/losses.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/tolerances.h"
@@ -159,88 +158,6 @@ TEST(CrossEntropy, BadTargets) {
       EXPECT_TRUE(std::isnan(found.loss.values()[1]));
     }
   }
-}
-
-struct Binary {
-  OwnedTensor loss, correct, dlogits;
-};
-
-Binary binary(const Tensor& logits, const Tensor& labels, const Tensor& hidden, double factor) {
-  Context& context = context_under_test();
-  const Shape shape = logits.shape();
-  Binary out{{shape, compute_dtype(logits.dtype())}, {shape, DType::u8}, {shape, logits.dtype()}};
-  binary_cross_entropy_forward(context, {.logits = logits,
-                                         .labels = labels,
-                                         .hidden = hidden,
-                                         .loss = out.loss,
-                                         .correct = out.correct});
-  binary_cross_entropy_backward(context, {.logits = logits,
-                                          .labels = labels,
-                                          .hidden = hidden,
-                                          .factor = factor,
-                                          .dlogits = out.dlogits});
-  return out;
-}
-
-TEST(BinaryCrossEntropy, AgreesWithReference) {
-  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
-    for (const int64_t n : {1, 31, 33, 1000}) {
-      SCOPED_TRACE(::testing::Message() << n << ' ' << name_of(dtype));
-      const OwnedTensor logits = random_tensor({n}, dtype, 1, 0, 5);
-      const OwnedTensor labels = random_integers({n}, DType::u8, 2, 2);
-      const OwnedTensor hidden = random_integers({n}, DType::u8, 2, 3);
-      const auto expected = ref::binary_cross_entropy_forward(logits.values(), integers_of(labels),
-                                                              integers_of(hidden));
-      const Tolerance tolerance = tolerance_of(dtype, Kind::elementwise);
-      const Binary found = binary(logits, labels, hidden, 0.37);
-      expect_close("loss", found.loss.values(), expected.loss,
-                   tolerance_of(compute_dtype(dtype), Kind::elementwise));
-      EXPECT_EQ(found.correct.values(), flags(expected.correct));
-      expect_close("dlogits", found.dlogits.values(),
-                   ref::binary_cross_entropy_backward(logits.values(), integers_of(labels),
-                                                      integers_of(hidden), 0.37),
-                   tolerance);
-    }
-  }
-}
-
-// The loss of a confident, right answer keeps its relative precision down to e^-80.
-TEST(BinaryCrossEntropy, Extremes) {
-  for (const DType dtype : {DType::f32, DType::f64}) {
-    const OwnedTensor logits({8}, dtype, {80, -80, 20, -20, 1e30, -1e30, 0, -0.0});
-    const OwnedTensor labels({8}, DType::u8, {1, 0, 0, 1, 1, 1, 1, 0});
-    const OwnedTensor hidden = zero_tensor({8}, DType::u8);
-    const Binary found = binary(logits, labels, hidden, 1.0);
-    const auto expected = ref::binary_cross_entropy_forward(logits.values(), integers_of(labels),
-                                                            integers_of(hidden));
-    expect_close("loss", found.loss.values(), expected.loss, {2e-6, 0});
-    EXPECT_EQ(found.correct.values(), (std::vector<double>{1, 1, 0, 0, 1, 0, 0, 1}));
-    for (const double gradient : found.dlogits.values()) EXPECT_TRUE(std::isfinite(gradient));
-  }
-}
-
-TEST(BinaryCrossEntropy, CentralDifferences) {
-  const int64_t n = 33;
-  const OwnedTensor logits = random_tensor({n}, DType::f64, 5, 0, 2);
-  const OwnedTensor labels = random_integers({n}, DType::u8, 2, 6);
-  const OwnedTensor hidden = random_integers({n}, DType::u8, 2, 7);
-  const Binary found = binary(logits, labels, hidden, 0.2);
-  check_gradients(
-      [&] {
-        double total = 0;
-        for (const double loss : binary(logits, labels, hidden, 1.0).loss.values()) {
-          total += 0.2 * loss;
-        }
-        return total;
-      },
-      {{"logits", logits, found.dlogits}});
-}
-
-TEST(BinaryCrossEntropy, RejectsWrongShapes) {
-  const OwnedTensor three = zero_tensor({3}, DType::f32);
-  const OwnedTensor flags3 = zero_tensor({3}, DType::u8), flags2 = zero_tensor({2}, DType::u8);
-  EXPECT_THROW(binary(three, flags2, flags3, 1.0), Error);
-  EXPECT_THROW(binary(three, flags3, flags2, 1.0), Error);
 }
 
 }  // namespace
