@@ -79,8 +79,12 @@ TEST_P(DeviceLearner, RecordedStepsAreThoseOfSingleLaunches) {
     if (step < 2 || !cudacpu::counts_calls()) continue;
     EXPECT_EQ(after.waits - before.waits, 1);
     const int64_t pieces = 2 * config.train.logical_shards + 1;
-    if (step > 2) EXPECT_EQ(after.graph_launches - before.graph_launches, pieces);
-    if (step > 3) EXPECT_EQ(after.graph_instantiations, before.graph_instantiations);
+    if (step > 2) {
+      EXPECT_EQ(after.graph_launches - before.graph_launches, pieces);
+    }
+    if (step > 3) {
+      EXPECT_EQ(after.graph_instantiations, before.graph_instantiations);
+    }
   }
   EXPECT_TRUE(same_bits(recorded.state(), launched.state()));
 }
@@ -131,7 +135,9 @@ TEST(DeviceRanks, WaitOnceInAStep) {
     for (const int64_t step : {6, 7, 8, 9, 10, 11}) {
       const int64_t before = cudacpu::call_counts().waits;
       const StepReport report = learner.train_step(step, feed.source(), false);
-      if (step > 7) EXPECT_EQ(cudacpu::call_counts().waits - before, 1) << "step " << step;
+      if (step > 7) {
+        EXPECT_EQ(cudacpu::call_counts().waits - before, 1) << "step " << step;
+      }
       EXPECT_TRUE(report.replicas_agree);
       learnt[host.rank()].add(report);
     }

@@ -30,7 +30,8 @@ class LivesTest : public ::testing::Test {
     config.train.steps = steps;
     SoloComm solo;
     const RunPaths paths{{{folder_ / "data"}}, folder_ / run};
-    EXPECT_EQ(Trainer(solo, config, paths, {device, "under test"}).run(), ExitCode::kDone);
+    EXPECT_EQ(Trainer(solo, config, paths, {device, "under test", "this test"}).run(),
+              ExitCode::kDone);
     Learner learner(solo, config_);
     TrainingState state;
     state.layout = learner.layout();
