@@ -6,33 +6,42 @@
 namespace funnel {
 namespace {
 
+// The sizes alone.
+fused::Problem sizes_of(int64_t shift, const AttentionExtents& e) {
+  fused::Problem sizes{};
+  sizes.batch = static_cast<int>(e.batch);
+  sizes.q_len = static_cast<int>(e.q_len);
+  sizes.k_len = static_cast<int>(e.k_len);
+  sizes.heads = static_cast<int>(e.heads);
+  sizes.head_width = static_cast<int>(e.head_width);
+  sizes.positions = static_cast<int>(e.positions);
+  sizes.shift = static_cast<int>(shift);
+  sizes.table_group = static_cast<int>(e.group);
+  return sizes;
+}
+
 fused::Problem problem_of(const AttentionInputs& in, const AttentionExtents& e, Scratch& scratch) {
   const int64_t keys = fused::tiles_of(e.k_len) * fused::kTile;
   const Tensor key_columns = scratch.tensor({e.batch, keys, fused::kKeyColumns}, DType::bf16);
-  const bool segments = static_cast<bool>(in.q_segments);
-  return {.q = in.q.as<BFloat16>(),
-          .k = in.k.as<BFloat16>(),
-          .v = in.v.as<BFloat16>(),
-          .r = in.r.as<BFloat16>(),
-          .content_bias = in.content_bias.as<BFloat16>(),
-          .position_bias = in.position_bias.as<BFloat16>(),
-          .segment_bias = in.segment_bias.as<BFloat16>(),
-          .segment_embedding = segments ? in.segment_embedding.as<BFloat16>() : nullptr,
-          .q_segments = segments ? in.q_segments.as<uint8_t>() : nullptr,
-          .k_segments = segments ? in.k_segments.as<uint8_t>() : nullptr,
-          .hidden = in.hidden ? in.hidden.as<uint8_t>() : nullptr,
-          .key_columns = key_columns.as<BFloat16>(),
-          .batch = static_cast<int>(e.batch),
-          .q_len = static_cast<int>(e.q_len),
-          .k_len = static_cast<int>(e.k_len),
-          .heads = static_cast<int>(e.heads),
-          .head_width = static_cast<int>(e.head_width),
-          .positions = static_cast<int>(e.positions),
-          .shift = static_cast<int>(in.shift),
-          .table_group = static_cast<int>(e.group),
-          .cls_mask = in.cls_mask,
-          .scale = 1.0f / math::sqrt(static_cast<float>(e.head_width)),
-          .dropout = in.dropout};
+  fused::Problem problem = sizes_of(in.shift, e);
+  problem.q = in.q.as<BFloat16>();
+  problem.k = in.k.as<BFloat16>();
+  problem.v = in.v.as<BFloat16>();
+  problem.r = in.r.as<BFloat16>();
+  problem.content_bias = in.content_bias.as<BFloat16>();
+  problem.position_bias = in.position_bias.as<BFloat16>();
+  problem.segment_bias = in.segment_bias.as<BFloat16>();
+  if (in.q_segments) {
+    problem.segment_embedding = in.segment_embedding.as<BFloat16>();
+    problem.q_segments = in.q_segments.as<uint8_t>();
+    problem.k_segments = in.k_segments.as<uint8_t>();
+  }
+  problem.hidden = in.hidden ? in.hidden.as<uint8_t>() : nullptr;
+  problem.key_columns = key_columns.as<BFloat16>();
+  problem.cls_mask = in.cls_mask;
+  problem.scale = 1.0f / math::sqrt(static_cast<float>(e.head_width));
+  problem.dropout = in.dropout;
+  return problem;
 }
 
 }  // namespace
@@ -43,18 +52,11 @@ bool fused_attention_takes(Device device, DType dtype, int64_t shift, const Atte
 }
 
 int64_t fused_scratch_bytes(int64_t shift, const AttentionExtents& e) {
-  const fused::Problem sizes{.batch = static_cast<int>(e.batch),
-                             .q_len = static_cast<int>(e.q_len),
-                             .k_len = static_cast<int>(e.k_len),
-                             .heads = static_cast<int>(e.heads),
-                             .head_width = static_cast<int>(e.head_width),
-                             .shift = static_cast<int>(shift),
-                             .table_group = static_cast<int>(e.group)};
   const int64_t keys = e.batch * fused::tiles_of(e.k_len) * fused::kTile;
   const int64_t statistics = e.batch * e.heads * e.q_len * fused::kStatistics;
   const int64_t parts = fused::kParts * e.batch * fused::tiles_of(e.q_len) * e.width();
   return keys * fused::kKeyColumns * size_of(DType::bf16) +
-         (statistics + parts + fused::table_parts_of(sizes)) * size_of(DType::f32);
+         (statistics + parts + fused::table_parts_of(sizes_of(shift, e))) * size_of(DType::f32);
 }
 
 void attention_forward_fused(Context& context, const RelativeAttentionForward& args,
