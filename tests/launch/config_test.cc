@@ -298,7 +298,7 @@ TEST(Config, RejectsFieldsThatDoNotGoTogether) {
       {"train.max_nonfinite_steps=0", "train.max_nonfinite_steps"},
       {"data.prefetch_batches=0", "data.prefetch_batches"},
       {"model.blocks=3", "model.decoder: expected 0 layers"},
-      {"model.width=9223372036854775806", "model.width"},
+      {"model.width=8194", "model.width: expected a number from 2 to 8192, found 8194"},
       {"objective.generator_width_ratio=0.2", "leaves 0 of 4 heads"},
       {"objective.predictions=0", "objective.predictions: expected a number from 1 to 58"},
       {"objective.predictions=59", "objective.predictions: expected a number from 1 to 58"},
