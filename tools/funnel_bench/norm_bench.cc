@@ -24,7 +24,7 @@ class NormBench {
     dropout_.scale = 0.5F;
     for (Tensor* one : {&sum_, &y_, &dresidual_, &dbranch_}) *one = memory_.tensor(shape, dtype);
     for (Tensor* one : {&mean_, &rstd_}) *one = memory_.tensor({shape[0]}, DType::f32);
-    for (Tensor* one : {&dgamma_, &dbeta_}) *one = memory_.tensor({shape[1]}, DType::f32);
+    for (Tensor* one : {&dgamma_, &dbeta_, &dbias_}) *one = memory_.tensor({shape[1]}, DType::f32);
     residual_ = pool_.tensor(shape);
     branch_ = pool_.tensor(shape);
     dy_ = pool_.tensor(shape);
@@ -56,11 +56,11 @@ class NormBench {
 
   MemoryCase backward() {
     return {.row = row("backward"),
-            .outputs = {dresidual_, dbranch_, dgamma_, dbeta_},
+            .outputs = {dresidual_, dbranch_, dgamma_, dbeta_, dbias_},
             .begin =
                 [this] {
                   for (const Tensor& one : {dresidual_, dbranch_}) poison(context_, one);
-                  for (const Tensor& one : {dgamma_, dbeta_}) context_.fill_zero(one);
+                  for (const Tensor& one : {dgamma_, dbeta_, dbias_}) context_.fill_zero(one);
                 },
             .work =
                 [this] {
@@ -73,7 +73,8 @@ class NormBench {
                                                     .dresidual = dresidual_,
                                                     .dbranch = dbranch_,
                                                     .dgamma = dgamma_,
-                                                    .dbeta = dbeta_});
+                                                    .dbeta = dbeta_,
+                                                    .dbias = dbias_});
                 },
             .error = [this] { return larger_error(row_error(), column_error()); }};
   }
@@ -156,18 +157,21 @@ class NormBench {
     const int64_t rows = shape_[0], cols = shape_[1];
     const HostCopy means(context_, mean_), rstds(context_, rstd_), sum(context_, sum_);
     const HostCopy dgamma(context_, dgamma_), dbeta(context_, dbeta_);
-    Deviation gammas, betas;
+    const HostCopy dbranch(context_, dbranch_), dbias(context_, dbias_);
+    Deviation gammas, betas, biases;
     for (const int64_t c : sampled_rows(cols, kColumns)) {
-      double of_gamma = 0, of_beta = 0;
+      double of_gamma = 0, of_beta = 0, of_bias = 0;
       for (int64_t row = 0; row < rows; ++row) {
         const double dy = pool_.value(dy_, row * cols + c);
         of_gamma += dy * (sum.value(row * cols + c) - means.value(row)) * rstds.value(row);
         of_beta += dy;
+        of_bias += dbranch.value(row * cols + c);
       }
       gammas.add(dgamma.value(c), of_gamma);
       betas.add(dbeta.value(c), of_beta);
+      biases.add(dbias.value(c), of_bias);
     }
-    return larger_error(gammas.relative(), betas.relative());
+    return larger_error(larger_error(gammas.relative(), betas.relative()), biases.relative());
   }
 
   Context& context_;
@@ -177,7 +181,7 @@ class NormBench {
   Arena memory_;
   Dropout dropout_;
   ConstTensor residual_, branch_, dy_, gamma_, beta_;
-  Tensor sum_, y_, mean_, rstd_, dresidual_, dbranch_, dgamma_, dbeta_;
+  Tensor sum_, y_, mean_, rstd_, dresidual_, dbranch_, dgamma_, dbeta_, dbias_;
 };
 
 }  // namespace
