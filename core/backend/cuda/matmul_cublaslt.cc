@@ -100,14 +100,14 @@ struct Prepared {
   std::vector<Algorithm> algorithms;  // those that were asked for; none where the library has none
 };
 
-// Whether an algorithm adds up in an order that is the same in every run.
+// Whether an algorithm adds up in an order that is the same in every run: all but those whose parts
+// meet in the result itself, as they are ready.
 bool has_fixed_order(const cublasLtMatmulAlgo_t& algorithm) {
   uint32_t scheme = 0;
   check_lt(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
                                                 &scheme, sizeof(scheme), nullptr),
            "cublasLtMatmulAlgoConfigGetAttribute");
-  return scheme == CUBLASLT_REDUCTION_SCHEME_NONE ||
-         scheme == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  return scheme != CUBLASLT_REDUCTION_SCHEME_INPLACE;
 }
 
 class CublasLtMatmul final : public MatmulPrimitives {
