@@ -11,9 +11,11 @@ namespace {
 // Rows whose share of dgamma and dbeta one call of the backward functor adds up.
 constexpr int64_t kRowsPerBlock = 32;
 
-template <class T>
+// A row is read once and held; its sums and the result are those of what is held.
+template <class T, class HeldRows>
 struct LayerNormForwardRow {
   using C = Compute<T>;
+  using Held = HeldRows;
   const T* x;
   const T* gamma;
   const T* beta;
@@ -26,14 +28,25 @@ struct LayerNormForwardRow {
   template <class Team>
   FUNNEL_HD void operator()(int64_t row, const Team& team) const {
     const T* in = x + row * cols;
+    C held[Team::slots(Held::kMost)];
+    team.template each_slot<Held::kMost>(cols, [&](int64_t i, int64_t s) { held[s] = in[i]; });
+    normalise(row, held, team);
+  }
+
+  template <class Team>
+  FUNNEL_HD void normalise(int64_t row, const C* held, const Team& team) const {
     const T* g = gamma;
     const T* b = beta;
     T* out = y + row * cols;
-    const C m = team.sum(cols, [=](int64_t i) { return C(in[i]); }) / C(cols);
-    const C variance =
-        team.sum(cols, [=](int64_t i) { return (in[i] - m) * (in[i] - m); }) / C(cols);
+    const C m = team.template sum_slots<Held::kMost>(cols, [=](int64_t, int64_t s) {
+      return held[s];
+    }) / C(cols);
+    const C variance = team.template sum_slots<Held::kMost>(cols, [=](int64_t, int64_t s) {
+      return (held[s] - m) * (held[s] - m);
+    }) / C(cols);
     const C r = C(1) / math::sqrt(variance + epsilon);
-    team.each(cols, [=](int64_t i) { out[i] = (in[i] - m) * r * g[i] + b[i]; });
+    team.template each_slot<Held::kMost>(
+        cols, [=](int64_t i, int64_t s) { out[i] = (held[s] - m) * r * g[i] + b[i]; });
     if (team.leader()) {
       mean[row] = m;
       rstd[row] = r;
@@ -41,22 +54,28 @@ struct LayerNormForwardRow {
   }
 };
 
-template <class T>
+template <class T, class HeldRows>
 struct ResidualNormForwardRow {
+  using C = Compute<T>;
+  using Held = HeldRows;
   const T* residual;
   T* branch;
   Dropout dropout;
-  LayerNormForwardRow<T> norm;
+  LayerNormForwardRow<T, HeldRows> norm;
 
   template <class Team>
   FUNNEL_HD void operator()(int64_t row, const Team& team) const {
     const int64_t first = row * norm.cols;
     const T* in = residual + first;
     T* out = branch + first;
-    each_with_factor(team, norm.cols, dropout, first, [=](int64_t i, float factor) {
-      out[i] = in[i] + out[i] * Compute<T>(factor);
-    });
-    norm(row, team);
+    C held[Team::slots(Held::kMost)];
+    each_slot_with_factor<Held::kMost>(team, norm.cols, dropout, first,
+                                       [&](int64_t i, int64_t s, float factor) {
+                                         const T sum(in[i] + out[i] * C(factor));
+                                         out[i] = sum;
+                                         held[s] = sum;
+                                       });
+    norm.normalise(row, held, team);
   }
 };
 
@@ -148,8 +167,8 @@ struct LayerNormBackwardBlock {
   }
 };
 
-template <class T>
-LayerNormForwardRow<T> forward_row(const LayerNormForward& args) {
+template <class T, class HeldRows>
+LayerNormForwardRow<T, HeldRows> forward_row(const LayerNormForward& args) {
   using C = Compute<T>;
   return {.x = args.x.as<T>(),
           .gamma = args.gamma.as<T>(),
@@ -219,7 +238,10 @@ void run_backward(Context& context, const LayerNormBackward& args, const Dropout
 void layer_norm_forward(Context& context, const LayerNormForward& args) {
   check_forward(args);
   with_storage_type(args.x.dtype(), [&](auto zero) {
-    for_each_row(context, args.x.rows(), forward_row<decltype(zero)>(args));
+    using T = decltype(zero);
+    with_held_row<Compute<T>>(args.x.cols(), [&](auto held) {
+      for_each_row(context, args.x.rows(), forward_row<T, decltype(held)>(args));
+    });
   });
 }
 
@@ -239,9 +261,12 @@ void residual_norm_forward(Context& context, const ResidualNormForward& args) {
   check_forward(norm);
   with_storage_type(args.branch.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    for_each_row(context, args.branch.rows(),
-                 ResidualNormForwardRow<T>{args.residual.as<T>(), args.branch.as<T>(), args.dropout,
-                                           forward_row<T>(norm)});
+    with_held_row<Compute<T>>(args.branch.cols(), [&](auto held) {
+      using Held = decltype(held);
+      for_each_row(context, args.branch.rows(),
+                   ResidualNormForwardRow<T, Held>{args.residual.as<T>(), args.branch.as<T>(),
+                                                   args.dropout, forward_row<T, Held>(norm)});
+    });
   });
 }
 
