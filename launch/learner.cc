@@ -100,16 +100,16 @@ Step Learner::pass_of(int64_t step, int64_t shard, bool training) {
 
 void Learner::forward(const Step& pass, int64_t shard, const PretrainBatch& batch) {
   saved_.reset();
-  ShardWork& work = work_of(shard);
-  work.batch = work.upload.to_device(context_, saved_, batch, config_.pretrain.model.vocab);
+  const PretrainBatch here =
+      work_of(shard).upload.to_device(context_, saved_, batch, config_.pretrain.model.vocab);
   Step step = pass;
   if (pass.has_backward) context_.fill_zero(params_.grads());
-  task_.forward(step, work.batch, numbers_of(shard).slice(0, {PretrainMetrics::kCount}));
+  task_.forward(step, here, numbers_of(shard).slice(0, {PretrainMetrics::kCount}));
 }
 
 void Learner::backward(const Step& pass, int64_t shard) {
   Step step = pass;
-  task_.backward(step, work_of(shard).batch);
+  task_.backward(step);
   clip_shard(shard);
 }
 

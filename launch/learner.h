@@ -84,7 +84,6 @@ class Learner {
   struct ShardWork {
     explicit ShardWork(Context& context) : forward(context), backward(context) {}
     BatchUpload upload;
-    PretrainBatch batch;  // where the step computes
     RecordedWork forward, backward;
   };
   ShardWork& work_of(int64_t shard) {

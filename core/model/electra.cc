@@ -87,7 +87,7 @@ void Electra::judge(Step& step, const PretrainBatch& batch, Tensor metrics, Save
              place_of(Metric::loss, metrics));
 }
 
-void Electra::backward(Step& step, const PretrainBatch&, Saved& saved) const {
+void Electra::backward(Step& step, Saved& saved) const {
   {
     const DType dtype = saved.embedded.dtype();
     Scratch scratch(step.context.scratch());

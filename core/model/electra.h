@@ -35,7 +35,7 @@ class Electra {
   // metrics [PretrainMetrics::kCount] f64 is overwritten. Parameter gradients must have
   // been cleared: those of the loss are accumulated by forward and backward together.
   void forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved);
-  void backward(Step& step, const PretrainBatch& batch, Saved& saved) const;
+  void backward(Step& step, Saved& saved) const;
 
  private:
   void replace(Step& step, const PretrainBatch& batch, Saved& saved) const;

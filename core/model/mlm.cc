@@ -74,7 +74,7 @@ void Mlm::forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved&
   step.context.copy(place_of(Metric::mlm_loss, metrics), place_of(Metric::loss, metrics));
 }
 
-void Mlm::backward(Step& step, const PretrainBatch&, Saved& saved) const {
+void Mlm::backward(Step& step, Saved& saved) const {
   network_.backward(step, kSite, saved.network);
 }
 

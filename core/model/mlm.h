@@ -61,7 +61,7 @@ class Mlm {
 
   // metrics [PretrainMetrics::kCount] f64 is overwritten. Both accumulate parameter gradients.
   void forward(Step& step, const PretrainBatch& batch, Tensor metrics, Saved& saved);
-  void backward(Step& step, const PretrainBatch& batch, Saved& saved) const;
+  void backward(Step& step, Saved& saved) const;
 
  private:
   Embedding embedding_;

@@ -19,8 +19,8 @@ void PretrainTask::forward(Step& step, const PretrainBatch& batch, Tensor metric
   std::visit([&](auto& r) { r.model.forward(step, batch, metrics, r.saved); }, running_);
 }
 
-void PretrainTask::backward(Step& step, const PretrainBatch& batch) {
-  std::visit([&](auto& r) { r.model.backward(step, batch, r.saved); }, running_);
+void PretrainTask::backward(Step& step) {
+  std::visit([&](auto& r) { r.model.backward(step, r.saved); }, running_);
 }
 
 }  // namespace funnel

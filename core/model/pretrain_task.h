@@ -23,8 +23,8 @@ class PretrainTask {
   // forward and backward together accumulate those of the loss. metrics [PretrainMetrics::kCount]
   // f64 is overwritten; it is for the caller to read when he means to wait (read_metrics).
   void forward(Step& step, const PretrainBatch& batch, Tensor metrics);
-  // Of the last forward.
-  void backward(Step& step, const PretrainBatch& batch);
+  // Of the last forward, whose batch must still be there.
+  void backward(Step& step);
 
  private:
   template <class Model>

@@ -166,7 +166,7 @@ ref::Vector shard_gradient(const RunConfig& config, const ref::AdamState& state,
             .first_sample = shard * config.train.shard_batch(),
             .training = true};
   task.forward(pass, batch, saved.tensor({PretrainMetrics::kCount}, DType::f64));
-  task.backward(pass, batch);
+  task.backward(pass);
   return values_of(params.grads());
 }
 

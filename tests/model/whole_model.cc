@@ -29,9 +29,7 @@ class Pretraining : public WholeModel {
     metrics_ = read_metrics(step.context, metrics);
     return metrics_.loss;
   }
-  void backward(Step& step, const ModelInputs& inputs) override {
-    model_.backward(step, inputs.batch, saved_);
-  }
+  void backward(Step& step, const ModelInputs&) override { model_.backward(step, saved_); }
   const FunnelNetwork::Saved& network() const override {
     if constexpr (std::is_same_v<Model, Electra>) return saved_.discriminator;
     if constexpr (std::is_same_v<Model, Mlm>) return saved_.network.network;
