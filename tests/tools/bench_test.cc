@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "tools/funnel_bench/checked_case.h"
 #include "tools/funnel_bench/gelu_bench.h"
 #include "tools/funnel_bench/matmul_bench.h"
 #include "tools/funnel_bench/memory_bench.h"
@@ -21,15 +22,15 @@ class MeasureTest : public ::testing::Test {
   static constexpr int64_t kCount = 1000;
 
   Measurement measured(const std::function<void(float*)>& work) {
-    const MemoryCase one{.row = {.name = "twos", .part = {}, .path = {}, .tolerance = 1e-6},
-                         .outputs = {y_},
-                         .begin = {},
-                         .work = [&] { work(y_.as<float>()); },
-                         .error =
-                             [&] {
-                               return sampled_error(context_, y_.reshaped({kCount, 1}),
-                                                    [](int64_t, int64_t) { return 2.0; });
-                             }};
+    const CheckedCase one{.row = {.name = "twos", .part = {}, .path = {}, .tolerance = 1e-6},
+                          .outputs = {y_},
+                          .begin = {},
+                          .work = [&] { work(y_.as<float>()); },
+                          .error =
+                              [&] {
+                                return sampled_error(context_, y_.reshaped({kCount, 1}),
+                                                     [](int64_t, int64_t) { return 2.0; });
+                              }};
     return measure(context_, one, 1);
   }
 
@@ -114,7 +115,9 @@ TEST_P(EngineBench, OfGelu) {
 }
 
 TEST_P(EngineBench, OfOneAlgorithm) {
-  for (const Measurement& row : bench_matmul(context_, tiny(), GetParam(), 1, 8)) {
+  const std::vector<Measurement> rows = bench_matmul(context_, tiny(), GetParam(), 1, 8);
+  ASSERT_FALSE(rows.empty());
+  for (const Measurement& row : rows) {
     EXPECT_EQ(row.algorithm_ms.size(), 1U) << row.name;
     EXPECT_EQ(row.wrong_algorithms, 0) << row.name;
   }

@@ -3,6 +3,7 @@
 
 #include "core/base/random.h"
 #include "core/ops/embedding.h"
+#include "tools/funnel_bench/checked_case.h"
 #include "tools/funnel_bench/memory_bench.h"
 #include "tools/funnel_bench/random_pool.h"
 #include "tools/funnel_bench/sampled_error.h"
@@ -36,7 +37,7 @@ class EmbeddingBench {
   }
 
   // Each row of the table that occurs is read once.
-  MemoryCase forward() {
+  CheckedCase forward() {
     Measurement row = named("forward");
     row.bytes = distinct() * row_bytes(dtype_) + static_cast<double>(y_.bytes()) +
                 static_cast<double>(indices_.bytes());
@@ -53,7 +54,7 @@ class EmbeddingBench {
   }
 
   // Each row of the table's gradient that occurs is read and written once.
-  MemoryCase backward() {
+  CheckedCase backward() {
     Measurement row = named("backward");
     row.bytes = 2 * distinct() * row_bytes(dtable_.dtype()) + static_cast<double>(dy_.bytes()) +
                 static_cast<double>(indices_.bytes());

@@ -6,10 +6,10 @@
 #include <set>
 
 #include "core/backend/matmul.h"
-#include "core/backend/stopwatch.h"
 #include "core/model/model_cost.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/matmul.h"
+#include "tools/funnel_bench/checked_case.h"
 #include "tools/funnel_bench/random_pool.h"
 #include "tools/funnel_bench/sampled_error.h"
 
@@ -121,17 +121,13 @@ class GeluBench {
     row.dtype = dtype_;
     row.flops = 2.0 * static_cast<double>(rows_ * width_) * static_cast<double>(inner_);
     row.tolerance = dtype_ == DType::bf16 ? 1e-2 : 3e-5;
-    uint64_t digests[2];
-    for (uint64_t& digest : digests) {
-      poison(context_, result);
-      work();
-      digest = digest_of(context_, result);
-    }
-    row.bits_repeat = digests[0] == digests[1];
-    row.error = sampled_error(context_, result, expected);
-    if (HostCopy(context_, result).has_nan()) row.error = std::nan("");
-    if (row.right()) row.milliseconds = median_ms(context_, repeats_, work);
-    return row;
+    return funnel::measure(context_,
+                           {.row = row,
+                            .outputs = {result},
+                            .begin = {},
+                            .work = work,
+                            .error = [&] { return sampled_error(context_, result, expected); }},
+                           repeats_);
   }
 
   Context& context_;

@@ -7,9 +7,8 @@
 #include <set>
 
 #include "core/backend/matmul.h"
-#include "core/backend/stopwatch.h"
-#include "core/base/random.h"
 #include "core/model/model_cost.h"
+#include "tools/funnel_bench/checked_case.h"
 #include "tools/funnel_bench/random_pool.h"
 #include "tools/funnel_bench/sampled_error.h"
 
@@ -118,13 +117,23 @@ class MatmulBench {
         2.0 * static_cast<double>(m.m) * static_cast<double>(m.n) * static_cast<double>(m.k);
     row.bytes = static_cast<double>(problem.a.bytes() + problem.b.bytes() +
                                     problem.c.bytes() * (m.accumulate ? 2 : 1));
-    check(
+    row.tolerance = tolerance(m);
+    row = measure(
         problem, [&] { matmul(context_, m); }, row);
-    if (HostCopy(context_, problem.c).has_nan()) row.error = std::nan("");
-    if (!row.right()) return row;
-    row.milliseconds = median_ms(context_, repeats_, [&] { matmul(context_, m); });
-    if (algorithms_ > 1) time_algorithms(problem, row);
+    if (row.right() && algorithms_ > 1) time_algorithms(problem, row);
     return row;
+  }
+
+  Measurement measure(const Problem& problem, const std::function<void()>& work,
+                      const Measurement& row) {
+    CheckedCase one{.row = row, .outputs = {problem.c}, .begin = {}, .work = work, .error = {}};
+    if (problem.args.accumulate) one.begin = [&] { context_.fill_zero(problem.c); };
+    one.error = [&] {
+      return sampled_error(context_, problem.c, [&](int64_t i, int64_t j) {
+        return expected_element(pool_, problem, i, j);
+      });
+    };
+    return funnel::measure(context_, one, repeats_);
   }
 
   // Whatever the library offers for this product must be right, and repeat its bits.
@@ -132,33 +141,14 @@ class MatmulBench {
     MatmulPrimitives& library = context_.matmul_primitives();
     const int count = library.count_ways(problem.args, algorithms_);
     for (int i = 0; i < count; ++i) {
-      const auto work = [&] { library.run_way(problem.args, i); };
-      Measurement one = row;
-      check(problem, work, one);
-      if (one.right()) {
-        row.algorithm_ms.push_back(median_ms(context_, repeats_, work));
+      const Measurement one = measure(
+          problem, [&] { library.run_way(problem.args, i); }, row);
+      if (one.milliseconds) {
+        row.algorithm_ms.push_back(*one.milliseconds);
       } else {
         ++row.wrong_algorithms;
       }
     }
-  }
-
-  void check(const Problem& problem, const std::function<void()>& work, Measurement& row) {
-    uint64_t digests[2];
-    for (uint64_t& digest : digests) {
-      if (problem.args.accumulate) {
-        context_.fill_zero(problem.c);
-      } else {
-        poison(context_, problem.c);
-      }
-      work();
-      digest = digest_of(context_, problem.c);
-    }
-    row.bits_repeat = digests[0] == digests[1];
-    row.tolerance = tolerance(problem.args);
-    row.error = sampled_error(context_, problem.c, [&](int64_t i, int64_t j) {
-      return expected_element(pool_, problem, i, j);
-    });
   }
 
   Context& context_;

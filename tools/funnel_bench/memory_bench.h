@@ -4,7 +4,6 @@
 // time, beside the rate of a copy, says how near a kernel comes to the best it could do.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "core/backend/context.h"
@@ -17,18 +16,6 @@ namespace funnel {
 // and their gradient; the vocabulary's loss, draw and gradient; the optimizer's update.
 std::vector<Measurement> bench_memory(Context& context, const RunConfig& config, DType dtype,
                                       int repeats);
-
-// A kernel under test.
-struct MemoryCase {
-  Measurement row;              // named, with its bytes and tolerance
-  std::vector<Tensor> outputs;  // poisoned before each checked run, unless `begin` is set
-  std::function<void()> begin;  // makes inputs and outputs what they are before a run; or null
-  std::function<void()> work;
-  std::function<double()> error;  // of the outputs after a run
-};
-
-// Runs it twice, comparing bits, and times it if it is right.
-Measurement measure(Context& context, const MemoryCase& one, int repeats);
 
 // The parts of bench_memory().
 void bench_norms(Context& context, const RunConfig& config, DType dtype, int repeats,

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/ops/layer_norm.h"
+#include "tools/funnel_bench/checked_case.h"
 #include "tools/funnel_bench/memory_bench.h"
 #include "tools/funnel_bench/random_pool.h"
 #include "tools/funnel_bench/sampled_error.h"
@@ -32,7 +33,7 @@ class NormBench {
     beta_ = pool_.tensor({shape[1]});
   }
 
-  MemoryCase forward() {
+  CheckedCase forward() {
     return {.row = row("forward"),
             .outputs = {sum_, y_, mean_, rstd_},
             .begin =
@@ -54,7 +55,7 @@ class NormBench {
             .error = [this] { return forward_error(); }};
   }
 
-  MemoryCase backward() {
+  CheckedCase backward() {
     return {.row = row("backward"),
             .outputs = {dresidual_, dbranch_, dgamma_, dbeta_, dbias_},
             .begin =
@@ -191,7 +192,7 @@ void bench_norms(Context& context, const RunConfig& config, DType dtype, int rep
   const FunnelConfig& model = config.pretrain.model;
   NormBench bench(context, dtype, {config.train.shard_batch() * config.data.seq_len, model.width},
                   model.hidden_dropout);
-  const MemoryCase forward = bench.forward();
+  const CheckedCase forward = bench.forward();
   rows.push_back(measure(context, forward, repeats));
   // Backward reads what a single forward leaves.
   forward.begin();

@@ -5,6 +5,7 @@
 #include "core/model/pretrain_task.h"
 #include "core/ops/adam.h"
 #include "core/optim/adamw.h"
+#include "tools/funnel_bench/checked_case.h"
 #include "tools/funnel_bench/memory_bench.h"
 #include "tools/funnel_bench/random_pool.h"
 #include "tools/funnel_bench/sampled_error.h"
@@ -33,7 +34,7 @@ class UpdateBench {
 
   // Weights and moments read and written, gradients read, a copy of the weights written. The
   // second update of two is checked, for which the moments are not zero.
-  MemoryCase update() {
+  CheckedCase update() {
     Measurement row{.name = concat("AdamW of ", n_), .part = "update", .path = {}};
     row.dtype = dtype_;
     row.bytes = static_cast<double>(2 * 3 * values_.bytes() + grads_.bytes() + copy_.bytes());

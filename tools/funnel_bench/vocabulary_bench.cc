@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/ops/vocabulary_loss.h"
+#include "tools/funnel_bench/checked_case.h"
 #include "tools/funnel_bench/memory_bench.h"
 #include "tools/funnel_bench/random_pool.h"
 #include "tools/funnel_bench/sampled_error.h"
@@ -37,7 +38,7 @@ class VocabularyBench {
   }
 
   // Each logit is read and becomes its gradient.
-  MemoryCase loss_draw_and_gradient() {
+  CheckedCase loss_draw_and_gradient() {
     Measurement row{.name = concat("vocabulary loss, draw, gradient ", rows_, "x", vocab_),
                     .part = "forward, backward",
                     .path = {}};
