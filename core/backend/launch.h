@@ -108,13 +108,17 @@ struct HeldRow {
   static constexpr bool kByBlock = kBlock;  // of the team on a device
 };
 
+// Elements of the longest row that can be held.
+template <class A>
+inline constexpr int64_t kLongestHeldRow = 32768 / sizeof(A);
+
 // f(HeldRow) for a body that holds about five rows of n elements of type A at a time: on a device
 // it does with the registers there are, and blocks of which several fit a multiprocessor where it
 // can.
 template <class A, class F>
 void with_held_row(int64_t n, F f) {
   constexpr int64_t kLine = 128 / sizeof(A);
-  constexpr int64_t kWarp = 24 * kLine, kBlock = 64 * kLine, kMost = 256 * kLine;
+  constexpr int64_t kWarp = 24 * kLine, kBlock = 64 * kLine, kMost = kLongestHeldRow<A>;
   FUNNEL_CHECK(n <= kMost, "expected rows of at most ", kMost, " elements, found ", n);
   if (n <= kWarp) return f(HeldRow<kWarp, false>());
   if (n <= kBlock) return f(HeldRow<kBlock, true>());

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/ops/layer_norm.h"
 #include "core/ops/pooling.h"
 
 namespace funnel {
@@ -12,8 +13,6 @@ namespace {
 
 // Far above any model, far below where a product of two extents overflows.
 constexpr int64_t kLargestWidth = 1 << 20;
-// Of vectors that are normalised: rows that core/backend/launch.h can hold.
-constexpr int64_t kLargestNormWidth = 8192;
 constexpr int64_t kMostLayers = 1000;
 constexpr int64_t kLargestVocabulary = 1 << 30;
 
@@ -64,11 +63,11 @@ FunnelConfig generator_config(const PretrainConfig& config) {
 
 void validate(const FunnelConfig& config) {
   check_range("model.vocab_size", config.vocab, 2, kLargestVocabulary);
-  check_range("model.width", config.width, 2, kLargestNormWidth);
+  check_range("model.width", config.width, 2, kLongestNorm);
   FUNNEL_CHECK_INPUT(config.width % 2 == 0,
                      "model.width: expected an even number (half sines, half cosines), found ",
                      config.width);
-  check_range("model.embedding_width", config.embedding_width, 1, kLargestNormWidth);
+  check_range("model.embedding_width", config.embedding_width, 1, kLongestNorm);
   check_range("model.head_width", config.head_width, 1, kLargestWidth);
   check_range("model.heads", config.heads, 1, kLargestWidth);
   check_range("model.heads * model.head_width", config.projection_width(), 1, kLargestWidth);

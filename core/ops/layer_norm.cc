@@ -8,6 +8,8 @@
 namespace funnel {
 namespace {
 
+static_assert(kLongestNorm <= kLongestHeldRow<float>);
+
 // Rows whose share of dgamma and dbeta one call of the backward functor adds up.
 constexpr int64_t kRowsPerBlock = 32;
 

@@ -14,6 +14,9 @@
 
 namespace funnel {
 
+// Columns at most; half as many in f64.
+inline constexpr int64_t kLongestNorm = 8192;
+
 struct LayerNormForward {
   ConstTensor x;            // [rows, cols]
   ConstTensor gamma, beta;  // [cols]
