@@ -6,6 +6,7 @@ what a failure stops, and the page.
 """
 
 import argparse
+import fnmatch
 import json
 import os
 import pathlib
@@ -24,12 +25,40 @@ import counters  # noqa: E402  pylint: disable=wrong-import-position
 import page  # noqa: E402  pylint: disable=wrong-import-position
 import predictions  # noqa: E402  pylint: disable=wrong-import-position
 import runner  # noqa: E402  pylint: disable=wrong-import-position
-from stages import Stages  # noqa: E402  pylint: disable=wrong-import-position
+from sizes import FULL  # noqa: E402  pylint: disable=wrong-import-position
+from stages import NEEDED_FOR, SANITIZED, Stages  # noqa: E402  pylint: disable=wrong-import-position
 
 ON_HOST_RUNTIME = ("funnel-bench", "funnel-pretrain")
 STAGES = ["environment", "correctness", "sanitizers", "repetition", "attention", "products", "memory", "step", "counters",
           "transformers", "training"]
 FAILING_REPORT = {"tests": 1, "testsuites": [{"name": "Matmul", "testsuite": [{"name": "Planted", "failures": [{}]}]}]}
+
+
+def tests_of(program):
+    """The full names of a program's tests."""
+    names, suite = [], ""
+    listing = subprocess.run([PROGRAMS / program, "--gtest_list_tests"], capture_output=True, text=True, check=True).stdout
+    for line in listing.splitlines():
+        if line.startswith("  "):
+            names.append(suite + line.split()[0])
+        elif line.split(" ")[0].endswith("."):
+            suite = line.split()[0]
+    return names
+
+
+class Selections(unittest.TestCase):
+    """What no test's name matches would choose nothing, and hold nothing."""
+
+    def test_each_matches_a_test(self):
+        programs = {program: tests_of(program) for program in FULL["tests"]}
+        names = [name for tests in programs.values() for name in tests]
+        for pattern in "|".join(NEEDED_FOR.values()).split("|"):
+            self.assertTrue(pattern == "conformance" or any(re.search(pattern, name) for name in names), pattern)
+        for pattern in SANITIZED.split(":"):
+            self.assertTrue(fnmatch.filter(names, pattern), pattern)
+        for program, selection in FULL["tests"].items():
+            for pattern in selection.replace(":-", ":").split(":"):
+                self.assertTrue(fnmatch.filter(programs[program], pattern), f"{program}: {pattern}")
 
 
 class GpuCheck(unittest.TestCase):

@@ -18,6 +18,9 @@ from sizes import SIZES
 NEEDED_FOR = {"attention": r"Attention", "products": r"Matmul|Linear",
               "memory": r"LayerNorm|Embedding|CrossEntropy|SampleTokens|DeviceLearner", "step": r"Golden|DeviceLearner|conformance"}
 
+# Small tests of every kind of kernel, for the sanitizers.
+SANITIZED = "DeviceTeam*:LayerNorm*:CrossEntropy*:DiscriminatorLoss*:Reduce*:*FusedAttention*/0:*RelativeAttentionTest.*/0"
+
 
 class Stages:
     """The stages of one check, over the programs and data that were found."""
@@ -130,13 +133,12 @@ class Stages:
         if tool is None:
             return stage.note("compute-sanitizer is not installed")
         stage.data["runs"] = []
-        selection = "DeviceTeam*:LayerNorm*:CrossEntropy*:*FusedAttention*/0:*RelativeAttentionTest.*/0"
         for kind in ("memcheck", "racecheck"):
             for name in ("device_test", "fused_attention_test", "ops_test"):
                 if not (self.programs / name).exists():
                     continue
                 done = stage.run(tool, "--tool", kind, "--error-exitcode", "9", self.program(name),
-                                 f"--gtest_filter={'*' if name == 'device_test' else selection}",
+                                 f"--gtest_filter={'*' if name == 'device_test' else SANITIZED}",
                                  seconds=max(20, stage.seconds_left() / 2), FUNNEL_TEST_DEVICE="cuda")
                 summary = [line for line in done.stdout.splitlines() if "SUMMARY" in line]
                 stage.data["runs"].append({"tool": kind, "program": name, "said": (summary or ["no summary"])[-1].strip("= ")})
