@@ -100,7 +100,9 @@ int bench_memory_kernels(const ChosenDevice& chosen, const BenchOptions& options
        })) {
     rows.push_back(row);
   }
-  return report(chosen, rows, options, copy.bytes / *copy.milliseconds);
+  // A copy that was found wrong has no rate to compare with.
+  const double rate = copy.milliseconds ? copy.bytes / *copy.milliseconds : 0;
+  return report(chosen, rows, options, rate);
 }
 
 void declare_common(CLI::App& command, BenchOptions& options) {
