@@ -7,10 +7,22 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "launch" / "slurm" / "pretrain.sbatch"
+
+# A launcher that ends with 93 for USR1 and with 1 for TERM. The signals are blocked before it says
+# that it is there, so that one is never lost between two looks.
+WAITS = """
+import os, signal
+signals = {signal.SIGUSR1, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+with open(os.environ["FAKE"] + "/started", "w") as started:
+    started.write("go")
+os._exit(93 if signal.sigwait(signals) == signal.SIGUSR1 else 1)
+"""
 
 
 class Lives(unittest.TestCase):
@@ -82,17 +94,12 @@ class Lives(unittest.TestCase):
         for name in (signal.SIGUSR1, signal.SIGTERM):
             started = self.path / "started"
             os.mkfifo(started)
-            # The read from a fifo nobody writes to waits without a clock.
-            os.mkfifo(self.path / "never")
-            process = self.start(
-                'trap "exit 93" USR1; trap "exit 1" TERM; exec 3<>"$FAKE/never"; echo go >"$FAKE/started"; read -u 3'
-            )
+            process = self.start(f'exec "{sys.executable}" -c \'{WAITS}\'')
             started.read_text()
             process.send_signal(name)
             process.communicate(timeout=60)
             self.assertEqual(process.returncode, 93, name)
             started.unlink()
-            (self.path / "never").unlink()
 
 
 if __name__ == "__main__":
