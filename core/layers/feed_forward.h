@@ -28,11 +28,12 @@ class FeedForward {
 
   FeedForward(Params& params, const std::string& path, const FeedForwardSizes& sizes);
 
-  // y [rows, width] from x [rows, width]; rows = samples * rows_per_sample.
+  // y [rows, width] from x [rows, width]; rows = samples * rows_per_sample. The outlet takes y on
+  // to another length.
   void forward(Step& step, Site site, ConstTensor x, Tensor y, int64_t rows_per_sample,
-               Saved& saved) const;
-  // dx [rows, width], may be dy.
-  void backward(Step& step, Site site, const Saved& saved, ConstTensor dy, Tensor dx,
+               Saved& saved, const NormOutlet& outlet = {}) const;
+  // dx [rows, width], may be gradient.dy.
+  void backward(Step& step, Site site, const Saved& saved, const NormGradient& gradient, Tensor dx,
                 int64_t rows_per_sample) const;
 
  private:

@@ -39,7 +39,7 @@ Dropout ResidualNorm::dropout(Step& step, Site site, ConstTensor x, int64_t rows
 }
 
 void ResidualNorm::forward(Step& step, Site site, ConstTensor residual, Tensor branch, Tensor y,
-                           int64_t rows_per_sample, Saved& saved) const {
+                           int64_t rows_per_sample, Saved& saved, const NormOutlet& outlet) const {
   saved.x = branch;
   saved.mean = step.saved.tensor({branch.rows()}, compute_dtype(branch.dtype()));
   saved.rstd = step.saved.tensor({branch.rows()}, compute_dtype(branch.dtype()));
@@ -51,17 +51,18 @@ void ResidualNorm::forward(Step& step, Site site, ConstTensor residual, Tensor b
                                        .epsilon = norm_.epsilon_,
                                        .y = y,
                                        .mean = saved.mean,
-                                       .rstd = saved.rstd});
+                                       .rstd = saved.rstd,
+                                       .outlet = outlet});
 }
 
-void ResidualNorm::backward(Step& step, Site site, const Saved& saved, ConstTensor dy,
+void ResidualNorm::backward(Step& step, Site site, const Saved& saved, const NormGradient& gradient,
                             int64_t rows_per_sample, const Gradients& to) const {
   residual_norm_backward(step.context, {.sum = saved.x,
                                         .gamma = norm_.gamma_.value,
                                         .mean = saved.mean,
                                         .rstd = saved.rstd,
                                         .dropout = dropout(step, site, saved.x, rows_per_sample),
-                                        .dy = dy,
+                                        .gradient = gradient,
                                         .dresidual = to.dresidual,
                                         .dbranch = to.dbranch,
                                         .dgamma = norm_.gamma_.grad,

@@ -6,6 +6,7 @@
 
 #include "core/layers/params.h"
 #include "core/layers/step.h"
+#include "core/ops/residual_norm.h"
 
 namespace funnel {
 
@@ -40,16 +41,17 @@ class ResidualNorm {
       : norm_(params, path, width, epsilon), dropout_(dropout) {}
 
   // y [rows, width]; branch [rows, width] is kept and changed (it becomes the sum). rows_per_sample
-  // tells which part of the global batch's dropout mask applies.
+  // tells which part of the global batch's dropout mask applies. The outlet takes y on to another
+  // length.
   void forward(Step& step, Site site, ConstTensor residual, Tensor branch, Tensor y,
-               int64_t rows_per_sample, Saved& saved) const;
+               int64_t rows_per_sample, Saved& saved, const NormOutlet& outlet = {}) const;
   struct Gradients {
-    Tensor dresidual;  // [rows, width], may be dy
-    Tensor dbranch;    // [rows, width], must not be dy
+    Tensor dresidual;  // [rows, width], may be gradient.dy
+    Tensor dbranch;    // [rows, width], must not be gradient.dy
     Tensor dbias;      // [width], accumulated: the column sums of dbranch
   };
-  void backward(Step& step, Site site, const Saved& saved, ConstTensor dy, int64_t rows_per_sample,
-                const Gradients& to) const;
+  void backward(Step& step, Site site, const Saved& saved, const NormGradient& gradient,
+                int64_t rows_per_sample, const Gradients& to) const;
 
  private:
   Dropout dropout(Step& step, Site site, ConstTensor x, int64_t rows_per_sample) const;

@@ -70,7 +70,7 @@ void RelativeAttention::forward(Step& step, Site site, const AttentionPlan& plan
 
 void RelativeAttention::backward(Step& step, Site site, const AttentionPlan& plan,
                                  const Saved& saved, ConstTensor dy, Tensor dx_q,
-                                 Tensor dx_k) const {
+                                 KeyGradient keys) const {
   const DType dtype = dy.dtype();
   Scratch scratch(step.context.scratch());
   const auto temporary = [&](Shape shape) { return scratch.tensor(shape, dtype); };
@@ -100,9 +100,9 @@ void RelativeAttention::backward(Step& step, Site site, const AttentionPlan& pla
                                              .dsegment_embedding = segment_embedding_.grad});
 
   position_.backward(step, saved.position, rows(dr), {});
-  const bool self = !dx_k;
-  value_.backward(step, saved.key, rows(dv), self ? dx_q : dx_k, {.accumulate_dx = self});
-  key_.backward(step, saved.key, rows(dk), self ? dx_q : dx_k, {.accumulate_dx = true});
+  if (!keys.dx) keys = {.dx = dx_q, .accumulate = true};
+  value_.backward(step, saved.key, rows(dv), keys.dx, {.accumulate_dx = keys.accumulate});
+  key_.backward(step, saved.key, rows(dk), keys.dx, {.accumulate_dx = true});
   query_.backward(step, saved.query, rows(dq), dx_q, {.accumulate_dx = true});
 }
 

@@ -33,6 +33,12 @@ struct RelativeAttentionSizes {
   double hidden_dropout = 0, attention_dropout = 0, epsilon = 1e-8;
 };
 
+// Where the gradient of x_k goes. Null: x_k was x_q, and its gradient is added to that of x_q.
+struct KeyGradient {
+  Tensor dx;  // [k_rows, width], overwritten, or accumulated
+  bool accumulate = false;
+};
+
 class RelativeAttention {
  public:
   struct Saved {
@@ -52,10 +58,9 @@ class RelativeAttention {
   // y [q_rows, width] from x_q [q_rows, width] and x_k [k_rows, width].
   void forward(Step& step, Site site, const AttentionPlan& plan, ConstTensor x_q, ConstTensor x_k,
                Tensor y, Saved& saved) const;
-  // dx_q [q_rows, width] may be dy; dx_k [k_rows, width]. A null dx_k means that x_k was x_q, and
-  // its gradient is added to dx_q.
+  // dx_q [q_rows, width] may be dy.
   void backward(Step& step, Site site, const AttentionPlan& plan, const Saved& saved,
-                ConstTensor dy, Tensor dx_q, Tensor dx_k) const;
+                ConstTensor dy, Tensor dx_q, KeyGradient keys = {}) const;
 
  private:
   AttentionInputs inputs(Step& step, Site site, const AttentionPlan& plan,

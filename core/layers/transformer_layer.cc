@@ -20,18 +20,20 @@ TransformerLayer::TransformerLayer(Params& params, const std::string& path,
                      .epsilon = sizes.epsilon}) {}
 
 void TransformerLayer::forward(Step& step, Site site, const AttentionPlan& plan, ConstTensor x_q,
-                               ConstTensor x_k, Tensor y, Saved& saved) const {
+                               ConstTensor x_k, Tensor y, Saved& saved,
+                               const NormOutlet& outlet) const {
   saved.middle = step.saved.tensor(x_q.shape(), x_q.dtype());
   attention_.forward(step, site / "attention", plan, x_q, x_k, saved.middle, saved.attention);
   feed_forward_.forward(step, site / "feed forward", saved.middle, y, plan.q_len,
-                        saved.feed_forward);
+                        saved.feed_forward, outlet);
 }
 
 void TransformerLayer::backward(Step& step, Site site, const AttentionPlan& plan,
-                                const Saved& saved, ConstTensor dy, Tensor dx_q,
-                                Tensor dx_k) const {
-  feed_forward_.backward(step, site / "feed forward", saved.feed_forward, dy, dx_q, plan.q_len);
-  attention_.backward(step, site / "attention", plan, saved.attention, dx_q, dx_q, dx_k);
+                                const Saved& saved, const NormGradient& gradient, Tensor dx_q,
+                                KeyGradient keys) const {
+  feed_forward_.backward(step, site / "feed forward", saved.feed_forward, gradient, dx_q,
+                         plan.q_len);
+  attention_.backward(step, site / "attention", plan, saved.attention, dx_q, dx_q, keys);
 }
 
 }  // namespace funnel

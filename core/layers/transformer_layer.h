@@ -25,11 +25,12 @@ class TransformerLayer {
   TransformerLayer(Params& params, const std::string& path, const TransformerLayerSizes& sizes);
 
   // y [q_rows, width] from x_q [q_rows, width] and x_k [k_rows, width] (the same but when pooling).
+  // The outlet takes y on to another length.
   void forward(Step& step, Site site, const AttentionPlan& plan, ConstTensor x_q, ConstTensor x_k,
-               Tensor y, Saved& saved) const;
-  // dx_q may be dy; a null dx_k adds the keys' gradient to dx_q.
+               Tensor y, Saved& saved, const NormOutlet& outlet = {}) const;
+  // dx_q may be gradient.dy; where the keys' gradient goes is told in RelativeAttention.
   void backward(Step& step, Site site, const AttentionPlan& plan, const Saved& saved,
-                ConstTensor dy, Tensor dx_q, Tensor dx_k) const;
+                const NormGradient& gradient, Tensor dx_q, KeyGradient keys = {}) const;
 
  private:
   RelativeAttention attention_;

@@ -13,23 +13,15 @@ Site application_site(Site site, int64_t layer, int64_t repeat) {
 }  // namespace
 
 FunnelDecoder::FunnelDecoder(Params& params, const std::string& path, const FunnelConfig& config)
-    : config_(config),
-      upsample_{.stride = int64_t{1} << (config.blocks.size() - 1),
-                .separate_cls = config.separate_cls} {
+    : config_(config) {
   for (int64_t l = 0; l < config.decoder.layers; ++l) {
     layers_.emplace_back(params, concat(path, "/layer_", l), layer_sizes(config));
   }
 }
 
-void FunnelDecoder::forward(Step& step, Site site, const AttentionPlan& plan, ConstTensor pooled,
-                            ConstTensor first_block, Saved& saved) const {
-  const Shape full{plan.batch, plan.q_len, config_.width};
-  const Shape short_shape{plan.batch, pooled.rows() / plan.batch, config_.width};
-  saved.sum = step.saved.tensor(first_block.shape(), first_block.dtype());
-  upsample_forward(step.context, upsample_, pooled.reshaped(short_shape),
-                   first_block.reshaped(full), saved.sum.reshaped(full));
+void FunnelDecoder::forward(Step& step, Site site, const AttentionPlan& plan, ConstTensor x,
+                            Saved& saved) const {
   saved.applications.clear();
-  ConstTensor x = saved.sum;
   for (int64_t l = 0; l < config_.decoder.layers; ++l) {
     for (int64_t r = 0; r < config_.decoder.repeats; ++r) {
       Tensor y = step.saved.tensor(x.shape(), x.dtype());
@@ -42,17 +34,14 @@ void FunnelDecoder::forward(Step& step, Site site, const AttentionPlan& plan, Co
 }
 
 void FunnelDecoder::backward(Step& step, Site site, const AttentionPlan& plan, const Saved& saved,
-                             Tensor dy, Tensor dpooled) const {
+                             Tensor dy) const {
   size_t application = saved.applications.size();
   for (int64_t l = config_.decoder.layers; l-- > 0;) {
     for (int64_t r = config_.decoder.repeats; r-- > 0;) {
       layers_[l].backward(step, application_site(site, l, r), plan,
-                          saved.applications[--application], dy, dy, {});
+                          saved.applications[--application], dy, dy);
     }
   }
-  const Shape full{plan.batch, plan.q_len, config_.width};
-  const Shape short_shape{plan.batch, dpooled.rows() / plan.batch, config_.width};
-  upsample_backward(step.context, upsample_, dy.reshaped(full), dpooled.reshaped(short_shape));
 }
 
 }  // namespace funnel

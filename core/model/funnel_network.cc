@@ -28,12 +28,12 @@ void FunnelNetwork::forward(Step& step, Site site, const SequenceInputs& inputs,
     x = projected;
   }
   encoder_.forward(step, site / "encoder", inputs, x, saved.encoder);
-  saved.output = saved.encoder.output;
+  saved.output = saved.encoder.outputs.back();
   if (decoder_) {
     saved.decoder_plan = plan_decoder(step, site / "decoder", config_, decoder_tables_,
                                       saved.encoder.plans.front().self);
-    decoder_->forward(step, site / "decoder", saved.decoder_plan, saved.encoder.output,
-                      saved.encoder.first_block, saved.decoder);
+    decoder_->forward(step, site / "decoder", saved.decoder_plan, saved.encoder.upsampled,
+                      saved.decoder);
     saved.output = saved.decoder.output;
   }
 }
@@ -43,12 +43,9 @@ void FunnelNetwork::backward(Step& step, Site site, const Saved& saved, Tensor d
   Scratch scratch(step.context.scratch());
   Tensor dprojected = projection_ ? scratch.tensor({dx.rows(), config_.width}, dx.dtype()) : dx;
   if (decoder_) {
-    Tensor dpooled = scratch.tensor(saved.encoder.output.shape(), dx.dtype());
-    decoder_->backward(step, site / "decoder", saved.decoder_plan, saved.decoder, doutput, dpooled);
-    encoder_.backward(step, site / "encoder", saved.encoder, dpooled, doutput, dprojected);
-  } else {
-    encoder_.backward(step, site / "encoder", saved.encoder, doutput, {}, dprojected);
+    decoder_->backward(step, site / "decoder", saved.decoder_plan, saved.decoder, doutput);
   }
+  encoder_.backward(step, site / "encoder", saved.encoder, doutput, dprojected);
   if (projection_) projection_->backward(step, saved.projection, dprojected, dx);
 }
 

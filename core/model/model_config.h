@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-namespace funnel {
+#include "core/ops/pooling.h"
 
-enum class Pooling { mean, max };
+namespace funnel {
 
 // How the sinusoid tables are dropped out (all agree in evaluation).
 enum class PositionDropout {

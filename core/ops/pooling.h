@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strided pooling of the sequence axis with windows of two, and what goes with it: the pooled
-// padding flags and the segments of the first member of each window.
+// The windows of two by which the sequence is pooled, and what goes with it: the pooled padding
+// flags and the segments of the first member of each window. The norm before a pooling pools the
+// rows themselves (core/ops/residual_norm.h).
 //
 //     separate_cls, truncate     {0}, then pairs over 1 .. seq-2 (the last token is dropped)
 //     separate_cls               {0}, then pairs over 1 .. seq-1
@@ -15,6 +16,8 @@
 #include "core/base/tensor.h"
 
 namespace funnel {
+
+enum class Pooling { mean, max };  // of a tie the first member is the maximum
 
 struct PoolWindows {
   int64_t seq = 0;  // before pooling
@@ -38,18 +41,6 @@ struct PoolWindows {
     return separate_cls ? (t + 1) / 2 : t / 2;
   }
 };
-
-// y [batch, pooled, width] = the mean over each window of x [batch, seq, width]; overwritten.
-void mean_pool_forward(Context& context, const PoolWindows& windows, ConstTensor x, Tensor y);
-// dx [batch, seq, width] = each member's share of dy, 0 for the truncated tail; overwritten, or, if
-// it adds, accumulated.
-void mean_pool_backward(Context& context, const PoolWindows& windows, ConstTensor dy, Tensor dx,
-                        bool adds = false);
-
-// The same with the maximum; a tie belongs to the first member.
-void max_pool_forward(Context& context, const PoolWindows& windows, ConstTensor x, Tensor y);
-void max_pool_backward(Context& context, const PoolWindows& windows, ConstTensor x, ConstTensor dy,
-                       Tensor dx, bool adds = false);
 
 // pooled [batch, pooled] u8: hidden only if every member of hidden [batch, seq] is; overwritten.
 void pool_hidden(Context& context, const PoolWindows& windows, ConstTensor hidden, Tensor pooled);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The decoder's input: pooled vectors repeated back to full length, plus the first block's output.
-// With separate_cls position 0 takes vector 0 and position t >= 1 takes 1 + (t - 1) / stride;
-// without, t / stride. Where that vector does not exist (a truncated tail) nothing is added.
+// How the decoder's input repeats pooled vectors back to full length, where the first block's
+// output is added to them (core/ops/residual_norm.h does both). With separate_cls position 0 takes
+// vector 0 and position t >= 1 takes 1 + (t - 1) / stride; without, t / stride. Where that vector
+// does not exist (a truncated tail) nothing is added.
 #pragma once
 
 #include <cstdint>
 
-#include "core/backend/context.h"
 #include "core/base/host_device.h"
-#include "core/base/tensor.h"
 
 namespace funnel {
 
@@ -26,14 +25,11 @@ struct Upsample {
     if (!separate_cls) return i * stride;
     return i == 0 ? 0 : 1 + (i - 1) * stride;
   }
+  // One past the last of `seq` positions that repeats vector i.
+  FUNNEL_HD int64_t end_of_copies(int64_t i, int64_t seq) const {
+    const int64_t next = first_copy(i + 1);
+    return next < seq ? next : seq;
+  }
 };
-
-// y [batch, seq, width] = residual [batch, seq, width] + repeated pooled [batch, pooled, width];
-// overwritten; may be residual.
-void upsample_forward(Context& context, const Upsample& upsample, ConstTensor pooled,
-                      ConstTensor residual, Tensor y);
-// dpooled [batch, pooled, width] = the sum of dy over the copies of each vector; overwritten. (The
-// gradient of the residual is dy itself.)
-void upsample_backward(Context& context, const Upsample& upsample, ConstTensor dy, Tensor dpooled);
 
 }  // namespace funnel

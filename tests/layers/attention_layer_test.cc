@@ -69,7 +69,7 @@ void check_layer(LayerRig& rig, const Layer& layer, const Case& c) {
       [&](Tensor dy) {
         // In place, as networks call it.
         layer.backward(rig.step, rig.site, sequences.plan, saved, dy, dy,
-                       c.pooled ? x_k.gradient.tensor() : Tensor());
+                       {.dx = c.pooled ? x_k.gradient.tensor() : Tensor()});
         rig.context.copy(dy, x_q.gradient);
       },
       inputs);

@@ -206,16 +206,16 @@ class GoldenNumbers : public ::testing::TestWithParam<Column> {
     for (size_t b = 0; b < column.lengths.size(); ++b) {
       EXPECT_EQ(network.encoder.plans[b].self.q_len, column.lengths[b]);
     }
-    expect_start(network.encoder.output, column.lengths.back() + 1, column.encoder_1_1);
+    expect_start(network.encoder.outputs.back(), column.lengths.back() + 1, column.encoder_1_1);
     expect_start(network.output, 8 + 7, column.decoder_1_7);
     if (!column.separate_cls) return;
     // The same whether truncated or not: the first example ends in hidden tokens.
-    expect_start(network.encoder.output, 0,
+    expect_start(network.encoder.outputs.back(), 0,
                  {.7682217482, -1.0914276465, -.1289201879, 1.3621074004, -1.1262818042,
                   -.3574271153, 1.3820260094, -.5480955648});
     expect_start(network.output, 3, {.3951578321, -.3719356464, -.9472023748, .5632773213});
     // Printed by the PyTorch port, which rounds scores to float and has an epsilon of 1e-9.
-    expect_start(network.encoder.first_block, 1,
+    expect_start(network.encoder.outputs.front(), 1,
                  {1.3461790314, .1157317352, .8832445054, -.1311373246}, 1e-7);
   }
 

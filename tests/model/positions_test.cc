@@ -143,11 +143,11 @@ TEST(Positions, DecoderGivesOneVectorPerTokenAndTruncationLeavesTheTailWithoutPo
   rig.forward(inputs);
 
   const FunnelNetwork::Saved& network = rig.model().network();
-  EXPECT_EQ(network.encoder.output.rows(), 128);
+  EXPECT_EQ(network.encoder.outputs.back().rows(), 128);
   EXPECT_EQ(network.output.rows(), 512);
-  const std::vector<double> sum = values_of(network.decoder.sum);
-  const std::vector<double> first = values_of(network.encoder.first_block);
-  const std::vector<double> pooled = values_of(network.encoder.output);
+  const std::vector<double> sum = values_of(network.encoder.upsampled);
+  const std::vector<double> first = values_of(network.encoder.outputs.front());
+  const std::vector<double> pooled = values_of(network.encoder.outputs.back());
   for (int64_t t = 0; t < 512; ++t) {
     const int64_t source = t == 0 ? 0 : 1 + (t - 1) / 4;
     for (int64_t c = 0; c < kWidth; ++c) {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Oracles: explicit lists of window members (tests/reference/pooling.h), pooled lengths worked out
-// by hand for the published models, and central differences.
+// by hand for the published models.
 #include "core/ops/pooling.h"
 
 #include <gtest/gtest.h>
 
 #include "tests/reference/pooling.h"
-#include "tests/support/gradient_check.h"
-#include "tests/support/tolerances.h"
+#include "tests/support/random_tensor.h"
 
 namespace funnel::testing {
 namespace {
@@ -93,114 +92,6 @@ TEST(PoolWindows, FirstMembersOfChainedBlocks) {
   EXPECT_EQ(positions(false, true, 2), (ref::Integers{0, 4}));
 }
 
-struct Case {
-  PoolWindows windows;
-  int64_t batch, width;
-  DType dtype;
-};
-
-std::vector<Case> cases() {
-  std::vector<Case> all;
-  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
-    for (const int64_t seq : {1, 2, 3, 31, 32, 33}) {
-      for (const PoolWindows& windows : modes(seq)) all.push_back({windows, 3, 31, dtype});
-    }
-    for (const PoolWindows& windows : modes(9)) {
-      all.push_back({windows, 1, 1, dtype});
-      all.push_back({windows, 2, 33, dtype});
-      all.push_back({windows, 2, 1000, dtype});
-    }
-  }
-  return all;
-}
-
-ref::Vector sum_of(ref::Vector a, const ref::Vector& b) {
-  for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
-  return a;
-}
-
-TEST(MeanPool, AgreesWithReference) {
-  Context& context = context_under_test();
-  for (const auto& [windows, batch, width, dtype] : cases()) {
-    SCOPED_TRACE(describe(windows) + ", width " + std::to_string(width));
-    const int64_t seq = windows.seq, pooled = windows.pooled();
-    const auto lists = reference_windows(windows);
-    const Tolerance tolerance = tolerance_of(dtype, Kind::elementwise);
-    const OwnedTensor x = random_tensor({batch, seq, width}, dtype, 1);
-    const OwnedTensor y({batch, pooled, width}, dtype);
-    mean_pool_forward(context, windows, x, y);
-    expect_close("y", y.values(), ref::mean_pool_forward(x.values(), lists, batch, seq, width),
-                 tolerance);
-    const OwnedTensor dy = random_tensor({batch, pooled, width}, dtype, 2);
-    const OwnedTensor dx({batch, seq, width}, dtype);
-    mean_pool_backward(context, windows, dy, dx);
-    expect_close("dx", dx.values(), ref::mean_pool_backward(dy.values(), lists, batch, seq, width),
-                 tolerance);
-    const ref::Vector once = dx.values();
-    mean_pool_backward(context, windows, dy, dx, /*adds=*/true);
-    EXPECT_EQ(dx.values(), sum_of(once, once));  // doubling is exact
-  }
-}
-
-TEST(MaxPool, EqualsReference) {
-  Context& context = context_under_test();
-  for (const auto& [windows, batch, width, dtype] : cases()) {
-    SCOPED_TRACE(describe(windows) + ", width " + std::to_string(width));
-    const int64_t seq = windows.seq, pooled = windows.pooled();
-    const auto lists = reference_windows(windows);
-    // Small integers, so that many windows hold a tie.
-    const OwnedTensor x(Shape{batch, seq, width}, dtype,
-                        random_integers({batch, seq, width}, DType::i32, 3, 1).values());
-    const OwnedTensor y({batch, pooled, width}, dtype);
-    max_pool_forward(context, windows, x, y);
-    EXPECT_EQ(y.values(), ref::max_pool_forward(x.values(), lists, batch, seq, width));
-    const OwnedTensor dy = random_tensor({batch, pooled, width}, dtype, 2);
-    const OwnedTensor dx({batch, seq, width}, dtype);
-    max_pool_backward(context, windows, x, dy, dx);
-    EXPECT_EQ(dx.values(),
-              ref::max_pool_backward(dy.values(), x.values(), lists, batch, seq, width));
-    const ref::Vector once = dx.values();
-    max_pool_backward(context, windows, x, dy, dx, /*adds=*/true);
-    EXPECT_EQ(dx.values(), sum_of(once, once));
-  }
-}
-
-TEST(MaxPool, Extremes) {
-  Context& context = context_under_test();
-  const PoolWindows windows{4, false, false};
-  const OwnedTensor x({1, 4, 1}, DType::f32, {-INFINITY, -3e38, 3e38, INFINITY});
-  const OwnedTensor y({1, 2, 1}, DType::f32);
-  max_pool_forward(context, windows, x, y);
-  EXPECT_EQ(y.values(), (std::vector<double>{-3e38f, INFINITY}));
-}
-
-TEST(Pool, CentralDifferences) {
-  Context& context = context_under_test();
-  for (const int64_t seq : {1, 8, 9}) {
-    for (const PoolWindows& windows : modes(seq)) {
-      SCOPED_TRACE(describe(windows));
-      const OwnedTensor x = random_tensor({2, seq, 5}, DType::f64, 3);
-      const OwnedTensor y({2, windows.pooled(), 5}, DType::f64);
-      const OwnedTensor dx(x.tensor().shape(), DType::f64);
-      const Functional functional(y.tensor().shape(), 4);
-      mean_pool_backward(context, windows, functional.gradient(), dx);
-      check_gradients(
-          [&] {
-            mean_pool_forward(context, windows, x, y);
-            return functional.of(y);
-          },
-          {{"mean: x", x, dx}});
-      max_pool_backward(context, windows, x, functional.gradient(), dx);
-      check_gradients(
-          [&] {
-            max_pool_forward(context, windows, x, y);
-            return functional.of(y);
-          },
-          {{"max: x", x, dx}});
-    }
-  }
-}
-
 TEST(PoolFlags, EqualReference) {
   Context& context = context_under_test();
   for (int64_t seq = 1; seq <= 20; ++seq) {
@@ -222,15 +113,14 @@ TEST(PoolFlags, EqualReference) {
   }
 }
 
-TEST(Pool, RejectsWrongShapes) {
+TEST(PoolFlags, RejectWrongShapes) {
   Context& context = context_under_test();
   const PoolWindows windows{8, true, true};
-  const OwnedTensor x({2, 8, 4}, DType::f32), right({2, 4, 4}, DType::f32);
-  const OwnedTensor wrong({2, 5, 4}, DType::f32), short_x({2, 7, 4}, DType::f32);
-  EXPECT_THROW(mean_pool_forward(context, windows, x, wrong), Error);
-  EXPECT_THROW(max_pool_forward(context, windows, short_x, right), Error);
-  EXPECT_THROW(mean_pool_backward(context, windows, wrong, x), Error);
-  EXPECT_THROW(max_pool_backward(context, windows, x, wrong, x), Error);
+  const OwnedTensor flags({2, 8}, DType::u8), right({2, 4}, DType::u8);
+  const OwnedTensor wrong({2, 5}, DType::u8), short_flags({2, 7}, DType::u8);
+  EXPECT_THROW(pool_hidden(context, windows, flags, wrong), Error);
+  EXPECT_THROW(pool_hidden(context, windows, short_flags, right), Error);
+  EXPECT_THROW(pool_segments(context, windows, flags, wrong), Error);
 }
 
 }  // namespace

@@ -117,7 +117,7 @@ class LayerBench {
     time(
         name, run.applications, flops,
         [&] { layer.forward(pass, Site("bench"), plan, x_q, x_k, y, saved); },
-        [&] { layer.backward(pass, Site("bench"), plan, saved, y, d, dx_k); });
+        [&] { layer.backward(pass, Site("bench"), plan, saved, y, d, {.dx = dx_k}); });
   }
 
   void embedding(int64_t calls) {

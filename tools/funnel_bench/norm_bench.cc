@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 
-#include "core/ops/layer_norm.h"
+#include "core/ops/residual_norm.h"
 #include "tools/funnel_bench/checked_case.h"
 #include "tools/funnel_bench/memory_bench.h"
 #include "tools/funnel_bench/random_pool.h"
@@ -70,7 +70,7 @@ class NormBench {
                                                     .mean = mean_,
                                                     .rstd = rstd_,
                                                     .dropout = dropout_,
-                                                    .dy = dy_,
+                                                    .gradient = dy_,
                                                     .dresidual = dresidual_,
                                                     .dbranch = dbranch_,
                                                     .dgamma = dgamma_,
