@@ -61,7 +61,6 @@ struct PooledNormForwardWindow {
     for (int64_t t = first; t < end; ++t) {
       rows.hold(start + t, y, team);
       if (t > last) continue;
-      // A single member is averaged with itself, which is exact.
       team.template each_slot<Held::kMost>(cols, [&](int64_t, int64_t s) {
         if (t == first) {
           kept[s] = y[s];
