@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "tests/cudacpu/cublaslt_call.h"
+#include "tests/cudacpu/cublaslt_operands.h"
 #include "tests/cudacpu/memory.h"
 #include "tests/cudacpu/options.h"
 #include "tests/cudacpu/stream_race.h"

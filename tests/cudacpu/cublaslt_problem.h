@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A product as cuBLASLt's descriptors describe it, and the checks of it. Between cublaslt.cc, which
-// keeps descriptors, and gemm.cc, which computes.
+// A product as cuBLASLt's descriptors describe it, and the checks of it. Between
+// cublaslt_descriptors.cc, which keeps descriptors, and cublaslt_operands.cc, which computes.
 #pragma once
 
 #include <cublasLt.h>
 
 #include <cstdint>
+#include <string>
 
 #include "tests/cudacpu/gemm.h"
 
@@ -36,6 +37,12 @@ struct Operation {
   void* aux = nullptr;
   int32_t aux_type = -1;
   int64_t aux_ld = 0, aux_stride = 0;
+
+  bool has(uint32_t part) const { return (epilogue & part) == part; }
+  bool uses_aux() const { return has(128); }
+  bool has_bias() const { return has(CUBLASLT_EPILOGUE_BIAS); }
+  BiasGradient bias_gradient() const;
+  Activation activation() const;
 };
 
 // What cublasLtMatmulPreference_t holds.
@@ -50,6 +57,9 @@ struct Problem {
   Layout a, b, c, d;
 };
 
+// Throws Refusal with CUBLAS_STATUS_INVALID_VALUE.
+[[noreturn]] void invalid(const std::string& text);
+
 // Throws Refusal with CUBLAS_STATUS_INVALID_VALUE as a misuse for what is inconsistent, with
 // CUBLAS_STATUS_NOT_SUPPORTED for a combination that is not in the library's tables.
 void check_problem(const Problem& problem);
@@ -59,19 +69,5 @@ uint64_t fingerprint(const Problem& problem);
 
 // Scratch memory the simulated algorithm wants if it may.
 uint64_t wanted_workspace(const Problem& problem);
-
-struct Operands {
-  const void *a, *b, *c;
-  void* d;
-  double alpha, beta;
-};
-
-// Checks that all operands lie in device memory and that the output overlaps no other operand.
-// Throws Refusal.
-void check_operands(const Problem& problem, const Operands& operands);
-
-// Computes it now: reads, computes, writes and tells the initialisation checker. Throws Fault for
-// operands that nobody has written.
-void compute_problem(const Problem& problem, const Operands& operands);
 
 }  // namespace funnel::cudacpu
