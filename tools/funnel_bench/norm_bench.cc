@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <optional>
 
+#include "core/model/model_config.h"
 #include "core/ops/residual_norm.h"
 #include "tools/funnel_bench/checked_case.h"
 #include "tools/funnel_bench/memory_bench.h"
+#include "tools/funnel_bench/norm_way.h"
 #include "tools/funnel_bench/random_pool.h"
 #include "tools/funnel_bench/sampled_error.h"
 
@@ -14,11 +17,16 @@ constexpr int64_t kRows = 64, kColumns = 8;  // that are checked
 
 class NormBench {
  public:
-  NormBench(Context& context, DType dtype, Shape shape, double dropout)
+  // The way is chosen once y is there.
+  using ChooseWay = std::function<NormWay(const NormWayParts&)>;
+
+  // The pool has room for three tensors of `longest` elements.
+  NormBench(Context& context, DType dtype, Shape shape, int64_t longest, double dropout,
+            const ChooseWay& choose)
       : context_(context),
         dtype_(dtype),
         shape_(shape),
-        pool_(context, dtype, 3 * shape.elements() + 4 * shape[1]),
+        pool_(context, dtype, 3 * longest + 4 * shape[1]),
         memory_(context.device()),
         dropout_(dropout, RandomStream(1, Site("bench norm"), 0), 0) {
     // A run adds to what the run before has left; kept elements are halved, so sums stay finite.
@@ -28,17 +36,19 @@ class NormBench {
     for (Tensor* one : {&dgamma_, &dbeta_, &dbias_}) *one = memory_.tensor({shape[1]}, DType::f32);
     residual_ = pool_.tensor(shape);
     branch_ = pool_.tensor(shape);
-    dy_ = pool_.tensor(shape);
     gamma_ = pool_.tensor({shape[1]});
     beta_ = pool_.tensor({shape[1]});
+    way_.emplace(choose({context_, pool_, memory_, y_}));
   }
 
   CheckedCase forward() {
-    return {.row = row("forward"),
-            .outputs = {sum_, y_, mean_, rstd_},
+    std::vector<Tensor> outputs{sum_, y_, mean_, rstd_};
+    outputs.insert(outputs.end(), way_->outputs.begin(), way_->outputs.end());
+    return {.row = row("forward", way_->forward_elements),
+            .outputs = outputs,
             .begin =
-                [this] {
-                  for (const Tensor& one : {y_, mean_, rstd_}) poison(context_, one);
+                [this, outputs] {
+                  for (const Tensor& one : outputs) poison(context_, one);
                   context_.copy(branch_, sum_);
                 },
             .work =
@@ -50,13 +60,14 @@ class NormBench {
                                                    .beta = beta_,
                                                    .y = y_,
                                                    .mean = mean_,
-                                                   .rstd = rstd_});
+                                                   .rstd = rstd_,
+                                                   .outlet = way_->outlet});
                 },
-            .error = [this] { return forward_error(); }};
+            .error = [this] { return larger_error(forward_error(), way_->error()); }};
   }
 
   CheckedCase backward() {
-    return {.row = row("backward"),
+    return {.row = row("backward", way_->backward_elements),
             .outputs = {dresidual_, dbranch_, dgamma_, dbeta_, dbias_},
             .begin =
                 [this] {
@@ -70,7 +81,7 @@ class NormBench {
                                                     .mean = mean_,
                                                     .rstd = rstd_,
                                                     .dropout = dropout_,
-                                                    .gradient = dy_,
+                                                    .gradient = way_->gradient,
                                                     .dresidual = dresidual_,
                                                     .dbranch = dbranch_,
                                                     .dgamma = dgamma_,
@@ -81,13 +92,14 @@ class NormBench {
   }
 
  private:
-  // Two read, two written, and the statistics.
-  Measurement row(const char* part) const {
-    Measurement row{.name = concat("residual, dropout, layer norm ", shape_[0], "x", shape_[1]),
-                    .part = part,
-                    .path = {}};
+  // Two read, two written, the statistics, and what the way adds.
+  Measurement row(const char* part, int64_t more_elements) const {
+    Measurement row{
+        .name = concat("residual, dropout, layer norm", way_->name, " ", shape_[0], "x", shape_[1]),
+        .part = part,
+        .path = {}};
     row.dtype = dtype_;
-    row.bytes = static_cast<double>(4 * shape_.elements() * size_of(dtype_) +
+    row.bytes = static_cast<double>((4 * shape_.elements() + more_elements) * size_of(dtype_) +
                                     2 * shape_[0] * size_of(DType::f32));
     row.tolerance = dtype_ == DType::bf16 ? 1e-2 : 3e-5;
     return row;
@@ -136,9 +148,7 @@ class NormBench {
       const HostCopy sum = row_of(sum_, row), dresidual = row_of(dresidual_, row);
       const HostCopy dbranch = row_of(dbranch_, row);
       const double mean = means.value(row), rstd = rstds.value(row);
-      const auto g = [&](int64_t c) {
-        return pool_.value(gamma_, c) * pool_.value(dy_, row * cols + c);
-      };
+      const auto g = [&](int64_t c) { return pool_.value(gamma_, c) * way_->dy(row, c); };
       const auto xhat = [&](int64_t c) { return (sum.value(c) - mean) * rstd; };
       double mean_g = 0, mean_gx = 0;
       for (int64_t c = 0; c < cols; ++c) {
@@ -163,7 +173,7 @@ class NormBench {
     for (const int64_t c : sampled_rows(cols, kColumns)) {
       double of_gamma = 0, of_beta = 0, of_bias = 0;
       for (int64_t row = 0; row < rows; ++row) {
-        const double dy = pool_.value(dy_, row * cols + c);
+        const double dy = way_->dy(row, c);
         of_gamma += dy * (sum.value(row * cols + c) - means.value(row)) * rstds.value(row);
         of_beta += dy;
         of_bias += dbranch.value(row * cols + c);
@@ -181,23 +191,42 @@ class NormBench {
   RandomPool pool_;
   Arena memory_;
   Dropout dropout_;
-  ConstTensor residual_, branch_, dy_, gamma_, beta_;
+  ConstTensor residual_, branch_, gamma_, beta_;
   Tensor sum_, y_, mean_, rstd_, dresidual_, dbranch_, dgamma_, dbeta_, dbias_;
+  std::optional<NormWay> way_;
 };
 
-}  // namespace
-
-void bench_norms(Context& context, const RunConfig& config, DType dtype, int repeats,
-                 std::vector<Measurement>& rows) {
-  const FunnelConfig& model = config.pretrain.model;
-  NormBench bench(context, dtype, {config.train.shard_batch() * config.data.seq_len, model.width},
-                  model.hidden_dropout);
+void measure_both_directions(Context& context, NormBench& bench, int repeats,
+                             std::vector<Measurement>& rows) {
   const CheckedCase forward = bench.forward();
   rows.push_back(measure(context, forward, repeats));
   // Backward reads what a single forward leaves.
   forward.begin();
   forward.work();
   rows.push_back(measure(context, bench.backward(), repeats));
+}
+
+}  // namespace
+
+// Within a block, before a pooling, and before the decoder.
+void bench_norms(Context& context, const RunConfig& config, DType dtype, int repeats,
+                 std::vector<Measurement>& rows) {
+  const FunnelConfig& model = config.pretrain.model;
+  const int64_t batch = config.train.shard_batch(), seq = config.data.seq_len;
+  const auto measure_way = [&](int64_t len, const NormBench::ChooseWay& choose) {
+    NormBench bench(context, dtype, {batch * len, model.width}, batch * seq * model.width,
+                    model.hidden_dropout, choose);
+    measure_both_directions(context, bench, repeats, rows);
+  };
+  measure_way(seq, plain_way);
+  if (model.blocks.size() == 1) return;
+  measure_way(seq, [&](const NormWayParts& parts) {
+    return pooled_way(parts, {seq, model.separate_cls, model.truncate_seq});
+  });
+  const int64_t stride = int64_t{1} << (model.blocks.size() - 1);
+  measure_way(block_lengths(model, seq).back(), [&](const NormWayParts& parts) {
+    return upsampled_way(parts, {stride, model.separate_cls}, batch, seq);
+  });
 }
 
 }  // namespace funnel
