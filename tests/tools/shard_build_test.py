@@ -130,6 +130,12 @@ class BuildTest(unittest.TestCase):
         for name, content in left.items():
             self.assertTrue(content == right[name], f"{name} differs")
 
+    def expect_untouched(self, output, shards):
+        """The files that finished_shards() told."""
+        for name, identity in shards.items():
+            status = (output / name).stat()
+            self.assertEqual((status.st_ino, status.st_mtime_ns), identity, name)
+
     def expect_works(self, arguments, ranks=0, **options):
         result = run(arguments, ranks, **options)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
@@ -216,14 +222,35 @@ class RestartTest(BuildTest):
                 if not self.kill_after(output, units, ranks):
                     break
                 kills += 1
+                if not (output / ".build/plan.textproto").exists():
+                    # All was done but to tidy up, which nobody goes on with.
+                    shutil.rmtree(output / ".build", ignore_errors=True)
+                    break
                 # A finished shard is written once, whatever happens.
                 after = finished_shards(output)
                 self.assertEqual(finished, {name: after.get(name) for name in finished})
                 finished = after
             self.assertGreaterEqual(kills, 2)
-            if not (output / "index.textproto").exists():
+            if (output / ".build").exists():
                 self.expect_works(self.arguments(output, "--held-out", "0.1"), ranks)
             self.expect_same(output, expected)
+
+    def test_a_build_without_its_report_goes_on(self):
+        output = self.output / "data"
+        (output / "report.txt").mkdir(parents=True)
+        self.expect_fails(self.arguments(output), ["report.txt"], exit_code=1)
+        self.assertTrue((output / "index.textproto").exists())
+        finished = finished_shards(output)
+        self.assertGreater(len(finished), 2)
+        self.expect_fails([*self.arguments(output), "--seed", "9"], ["plan.textproto", "seed: 9", "--start-over"])
+        self.assertTrue((output / "index.textproto").exists())
+        (output / "report.txt").rmdir()
+        self.expect_works(self.arguments(output), 2)
+        self.expect_untouched(output, finished)
+        expected = self.output / "expected"
+        self.expect_works(self.arguments(expected))
+        self.expect_same(output, expected)
+        self.expect_fails(self.arguments(output), ["already holds"])
 
     def test_another_plan_is_an_error(self):
         self.assertTrue(self.kill_after(self.output, 2, 1))
@@ -270,9 +297,7 @@ class DiskTest(BuildTest):
             finished = after
         self.assertGreater(len(finished), 2)
         self.expect_works(self.arguments(output), 2)
-        for name, identity in finished.items():
-            status = (output / name).stat()
-            self.assertEqual((status.st_ino, status.st_mtime_ns), identity)
+        self.expect_untouched(output, finished)
         self.expect_same(output, expected)
 
 

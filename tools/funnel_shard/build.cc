@@ -172,7 +172,6 @@ void build(const BuildOptions& options, const World& world) {
   together(comm, [&] {
     if (world.rank() != 0) return;
     const std::string summary = assemble(setup, folder.finished_units(job_count));
-    folder.remove();
     std::cout << throughput.line(done.text_bytes, static_cast<double>(done.cpu_milliseconds) / 1e3)
               << '\n'
               << summary;
@@ -182,6 +181,7 @@ void build(const BuildOptions& options, const World& world) {
   const std::string held_out =
       has_held_out ? write_report(options.output / kHeldOutFolder, comm) : "";
   if (world.rank() != 0) return;
+  folder.remove();
   std::cout << '\n' << report << (has_held_out ? "\nheld out\n" : "") << held_out;
 }
 

@@ -77,11 +77,12 @@ void WorkFolder::remove_shards() const {
   for (const fs::path& folder : {output_, held_out()}) {
     for (const fs::path& file : files_of(folder, is_shard)) fs::remove(file);
   }
-  fs::remove(held_out() / kIndexFile);
+  for (const fs::path& folder : {output_, held_out()}) fs::remove(folder / kIndexFile);
 }
 
 void WorkFolder::begin(const std::string& plan, bool with_held_out, bool start_over) {
-  make_data_folder(output_);
+  // An index beside a plan is that of a build that ended before its report.
+  if (!fs::exists(path_ / kPlanFile)) make_data_folder(output_);
   lock();
   if (start_over) {
     remove_shards();
@@ -104,6 +105,7 @@ void WorkFolder::begin(const std::string& plan, bool with_held_out, bool start_o
   for (const fs::path& folder : {output_, held_out(), path_}) remove_half_written(folder);
   if (resumes) {
     check_same_plan(path_ / kPlanFile, plan);
+    fs::remove(output_ / kIndexFile);
   } else {
     write_durably(path_ / kPlanFile, plan);
   }
@@ -149,6 +151,7 @@ UnitRecord WorkFolder::read(int64_t job, int64_t part) const {
 
 void WorkFolder::remove() const {
   std::error_code ignored;
+  fs::remove(path_ / kPlanFile, ignored);
   fs::remove_all(path_, ignored);
 }
 

@@ -21,11 +21,11 @@ class WorkFolder {
   std::filesystem::path held_out() const { return output_ / kHeldOutFolder; }
 
   // On one rank: makes the folders (that of the held-out set too, where there will be one) and
-  // stores the plan, or finds an unfinished build of the same
-  // plan, whose half-written files go. One without a finished unit makes room for any plan;
-  // `start_over` removes the others. Throws an
-  // input error when the folder holds a data set, shards of no known build, or an unfinished build
-  // of another plan (naming the first difference); or when another process builds here now.
+  // stores the plan, or finds an unfinished build of the same plan, whose half-written files and
+  // index go. One without a finished unit makes room for any plan; `start_over` removes the others.
+  // Throws an input error when the folder holds a data set, shards of no known build, or an
+  // unfinished build of another plan (naming the first difference); or when another process builds
+  // here now.
   void begin(const std::string& plan, bool with_held_out, bool start_over);
 
   // The records of every job's finished units, in order, as far as they have no gap and their
@@ -35,7 +35,7 @@ class WorkFolder {
   void write(const UnitRecord& record) const;
   UnitRecord read(int64_t job, int64_t part) const;
 
-  // After the index has been written.
+  // After all is written; the plan goes first, and with it what could be gone on with.
   void remove() const;
 
  private:
