@@ -12,6 +12,11 @@ inline constexpr int64_t kChunkElements = 4096;
 
 template <class F>
 struct ChunkRow {
+  // As the functor says.
+  static constexpr unsigned kMinBlocks = [] {
+    if constexpr (requires { F::kMinBlocks; }) return F::kMinBlocks;
+    return 0u;
+  }();
   F f;
   int64_t n;
 

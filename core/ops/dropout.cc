@@ -15,6 +15,7 @@ namespace {
 
 template <class T>
 struct ApplyDropout {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   Dropout dropout;
   const T* x;
   T* y;

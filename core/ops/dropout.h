@@ -31,9 +31,12 @@ struct Dropout {
   // What element i is multiplied by: 0 or scale.
   FUNNEL_HD float factor(int64_t i) const {
     const uint64_t index = first + static_cast<uint64_t>(i);
-    const RandomBits bits = stream.bits(index / kPerCall);
-    const int lane = static_cast<int>(index % kPerCall);
-    const uint32_t sixteen = (bits.word[lane / 2] >> (16 * (lane % 2))) & 0xffffu;
+    return factor_of(stream.bits(index / kPerCall), static_cast<int>(index % kPerCall));
+  }
+
+  // The same of the draw-th decision of a call.
+  FUNNEL_HD float factor_of(const RandomBits& call, int draw) const {
+    const uint32_t sixteen = (call.word[draw / 2] >> (16 * (draw % 2))) & 0xffffu;
     return sixteen >= threshold ? scale : 0.0f;
   }
 };

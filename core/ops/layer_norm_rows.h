@@ -178,8 +178,8 @@ LayerNormForwardRow<T, HeldRows> forward_row(const LayerNormForward& args) {
 struct NormBackward {
   ConstTensor x, gamma, mean, rstd;
   Tensor dx, dgamma, dbeta;
-  Dropout dropout;
-  Tensor dbranch, dbias;
+  Dropout dropout = {};
+  Tensor dbranch = {}, dbias = {};
 };
 
 // gradient(T) is where a row's gradient comes from, for each storage type.

@@ -9,6 +9,7 @@ namespace {
 
 template <class T, class HeldRows>
 struct ResidualNormForwardRow {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   using C = Compute<T>;
   using Held = HeldRows;
   const T* residual;
@@ -42,6 +43,7 @@ struct ResidualNormForwardRow {
 // truncated tail along.
 template <class T, class HeldRows>
 struct PooledNormForwardWindow {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   using C = Compute<T>;
   using Held = HeldRows;
   ResidualNormForwardRow<T, HeldRows> rows;
@@ -80,6 +82,7 @@ struct PooledNormForwardWindow {
 // that repeat none.
 template <class T, class HeldRows>
 struct UpsampledNormForwardRow {
+  static constexpr unsigned kMinBlocks = 1;  // no spills
   using C = Compute<T>;
   using Held = HeldRows;
   ResidualNormForwardRow<T, HeldRows> rows;

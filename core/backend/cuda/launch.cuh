@@ -48,9 +48,11 @@ __device__ A join_lanes(A value, Join join) {
 }
 
 // What the teams share: member m takes elements m, m + kMembers, ...
-template <class Team, unsigned kMembers>
+template <class Team, unsigned kCount>
 class StridedTeam {
  public:
+  static constexpr int kMembers = kCount;
+
   template <class F>
   __device__ void each(int64_t n, F f) const {
     for (int64_t i = team().member(); i < n; i += kMembers) f(i);
@@ -81,7 +83,7 @@ class StridedTeam {
     const auto width = static_cast<int>(n), member = static_cast<int>(team().member());
 #pragma unroll
     for (int slot = 0; slot < slots(kMost); ++slot) {
-      const int i = slot * static_cast<int>(kMembers) + member;
+      const int i = slot * kMembers + member;
       if (i < width) f(int64_t{i}, slot);
     }
     team().barrier();
@@ -94,7 +96,7 @@ class StridedTeam {
     A mine(0);
 #pragma unroll
     for (int slot = 0; slot < slots(kMost); ++slot) {
-      const int i = slot * static_cast<int>(kMembers) + member;
+      const int i = slot * kMembers + member;
       if (i < width) mine += f(int64_t{i}, slot);
     }
     return team().combine(mine, Add());
