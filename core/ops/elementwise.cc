@@ -9,14 +9,6 @@ namespace funnel {
 namespace {
 
 template <class T>
-struct Add {
-  const T* a;
-  const T* b;
-  T* y;
-  FUNNEL_HD void operator()(int64_t i) const { y[i] = a[i] + b[i]; }
-};
-
-template <class T>
 struct Scale {
   const T* x;
   const double* factor;
@@ -91,15 +83,6 @@ struct GeluBackward {
 };
 
 }  // namespace
-
-void add(Context& context, ConstTensor a, ConstTensor b, Tensor y) {
-  check_shape("add: b", b, a.shape());
-  check_shape("add: y", y, a.shape());
-  with_storage_type(a.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    for_each(context, a.elements(), Add<T>{a.as<T>(), b.as<T>(), y.as<T>()});
-  });
-}
 
 void scale(Context& context, ConstTensor x, ConstTensor factor, Tensor y) {
   check_shape("scale: factor", factor, {1});

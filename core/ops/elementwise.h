@@ -8,9 +8,6 @@
 
 namespace funnel {
 
-// y = a + b; y is overwritten and may be a or b.
-void add(Context& context, ConstTensor a, ConstTensor b, Tensor y);
-
 // y = x * factor [1] f64, which lies on the device, too; y is overwritten and may be x.
 void scale(Context& context, ConstTensor x, ConstTensor factor, Tensor y);
 

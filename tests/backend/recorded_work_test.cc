@@ -69,7 +69,7 @@ TEST_P(RecordedWorkTest, MayFollowItselfWithoutAWait) {
   for (int step = 1; step <= 4; ++step) {
     work_->run([&] {
       issue(step);
-      add(*context_, sum, values_.slice(0, {1}), sum);
+      add_scaled(*context_, sum, values_.slice(0, {1}), 1.0, sum);
     });
   }
   EXPECT_EQ(work_->launches(), 3);

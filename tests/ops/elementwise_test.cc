@@ -31,15 +31,6 @@ class Elementwise : public ::testing::TestWithParam<std::tuple<DType, int64_t>> 
   Context& context = context_under_test();
 };
 
-TEST_P(Elementwise, Add) {
-  const OwnedTensor a = random_tensor({n}, dtype, 1), b = random_tensor({n}, dtype, 2);
-  const OwnedTensor y({n}, dtype);
-  add(context, a, b, y);
-  expect_close("y", y.values(), ref::add(a.values(), b.values()), tolerance);
-  add(context, a, b, a);
-  EXPECT_TRUE(same_bits(a, y)) << "y = a";
-}
-
 TEST_P(Elementwise, Scale) {
   const OwnedTensor x = random_tensor({n}, dtype, 1), y({n}, dtype);
   for (const double by : {-0.3, 1.0}) {
@@ -164,8 +155,8 @@ TEST(Cast, RoundsToBf16AsTheCpu) {
 TEST(Elementwise, WrongOperandsAreNamed) {
   Context& context = context_under_test();
   const OwnedTensor a({4}, DType::f32), b({5}, DType::f32), wide({4}, DType::f64);
-  EXPECT_THROW(add(context, a, b, a), Error);
-  EXPECT_THROW(add(context, a, wide, a), Error);
+  EXPECT_THROW(add_scaled(context, a, b, 1, a), Error);
+  EXPECT_THROW(add_scaled(context, a, wide, 1, a), Error);
   EXPECT_THROW(gelu_forward(context, Dropout(), a, a), Error);
   EXPECT_THROW(cast(context, a, OwnedTensor({4}, DType::i32)), Error);
 }
