@@ -47,10 +47,7 @@ def documents(count, seed):
     source = random.Random(seed)
     words = [f"{a}{b}{n}" for a in "bdfgk" for b in "aeiou" for n in range(8)]
     for _ in range(count):
-        yield [
-            " ".join(source.choices(words, k=source.randint(4, 14))) + "."
-            for _ in range(source.randint(1, 9))
-        ]
+        yield [" ".join(source.choices(words, k=source.randint(4, 14))) + "." for _ in range(source.randint(1, 9))]
 
 
 def plain(texts):
@@ -63,11 +60,8 @@ def json_lines(texts):
 
 def contents(folder):
     """Every file below a folder, with its bytes."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def processes_of_session(session):
@@ -300,7 +294,6 @@ class DiskTest(BuildTest):
         self.expect_untouched(output, finished)
         self.expect_same(output, expected)
 
-
     def test_really_full_disk(self):
         """A file system of this size, mounted where only this test sees it; needs that right."""
         if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
@@ -362,8 +355,7 @@ class BadInputTest(BuildTest):
         path = self.folder / "bad.jsonl"
         path.write_text("\n".join(lines))
         shutil.rmtree(self.output)
-        arguments = self.arguments(self.output, "--skip-bad", text=[path])
-        result = self.expect_works(arguments, 2)
+        result = self.expect_works(self.arguments(self.output, "--skip-bad", text=[path]), 2)
         self.assertIn("bad lines skipped: 2, first", result.stdout)
         self.assertIn("bad.jsonl:411: invalid JSON", result.stdout)
 
@@ -400,9 +392,7 @@ class BadInputTest(BuildTest):
     def test_unwritable_output(self):
         (self.folder / "file").write_text("x")
         for ranks in (0, 2):
-            self.expect_fails(
-                self.arguments(self.folder / "file/data"), ["file/data", "cannot make"], ranks
-            )
+            self.expect_fails(self.arguments(self.folder / "file/data"), ["file/data", "cannot make"], ranks)
 
 
 if __name__ == "__main__":
