@@ -76,8 +76,8 @@ void WorkFolder::lock() {
 void WorkFolder::remove_shards() const {
   for (const fs::path& folder : {output_, held_out()}) {
     for (const fs::path& file : files_of(folder, is_shard)) fs::remove(file);
+    fs::remove(folder / kIndexFile);
   }
-  for (const fs::path& folder : {output_, held_out()}) fs::remove(folder / kIndexFile);
 }
 
 void WorkFolder::begin(const std::string& plan, bool with_held_out, bool start_over) {

@@ -16,10 +16,12 @@ from sizes import SIZES
 
 # What a table is about, as the names of failing tests say it.
 NEEDED_FOR = {"attention": r"Attention", "products": r"Matmul|Linear",
-              "memory": r"LayerNorm|Embedding|CrossEntropy|SampleTokens|DeviceLearner", "step": r"Golden|DeviceLearner|conformance"}
+              "memory": r"LayerNorm|ResidualNorm|NormOutlet|Embedding|CrossEntropy|SampleTokens|DeviceLearner",
+              "step": r"Golden|DeviceLearner|conformance"}
 
 # Small tests of every kind of kernel, for the sanitizers.
-SANITIZED = "DeviceTeam*:LayerNorm*:CrossEntropy*:DiscriminatorLoss*:Reduce*:*FusedAttention*/0:*RelativeAttentionTest.*/0"
+SANITIZED = ("DeviceTeam*:LayerNorm*:ResidualNorm*:NormOutlet*:CrossEntropy*:DiscriminatorLoss*:Reduce*:"
+             "*FusedAttention*/0:*RelativeAttentionTest.*/0")
 
 
 class Stages:
